@@ -1,0 +1,62 @@
+"""nnmass: choose, shrink and explain a deep network from its topology, before anyone trains it.
+
+After Bhardwaj, Li and Marculescu, "How does topology influence gradient propagation and model performance of deep
+networks with DenseNet-type skip connections?", CVPR 2021 (arXiv:1910.00780).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nnmass.architectures import DenseCNN, DenseMLP, Specification, load_spec
+    from nnmass.data import load_data
+    from nnmass.design import compress
+    from nnmass.errors import NNMassError
+    from nnmass.prediction import MassPredictor
+    from nnmass.sweeps import RunStore, run_sweep
+    from nnmass.topology import Cell, average_degree, cell_density, nn_mass, num_skips, possible_skips
+    from nnmass.training import TrainingConfig, train
+
+__all__ = [
+    "Cell",
+    "DenseCNN",
+    "DenseMLP",
+    "MassPredictor",
+    "NNMassError",
+    "RunStore",
+    "Specification",
+    "TrainingConfig",
+    "average_degree",
+    "cell_density",
+    "compress",
+    "load_data",
+    "load_spec",
+    "nn_mass",
+    "num_skips",
+    "possible_skips",
+    "run_sweep",
+    "train",
+]
+
+_ROOMS = {
+    "architectures": ("DenseCNN", "DenseMLP", "Specification", "load_spec"),
+    "data": ("load_data",),
+    "design": ("compress",),
+    "errors": ("NNMassError",),
+    "prediction": ("MassPredictor",),
+    "sweeps": ("RunStore", "run_sweep"),
+    "topology": ("Cell", "average_degree", "cell_density", "nn_mass", "num_skips", "possible_skips"),
+    "training": ("TrainingConfig", "train"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name's room when it is first used, so that ``import nnmass`` costs next to nothing."""
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(import_module(f"nnmass.{room}"), name)
+    raise AttributeError(f"module 'nnmass' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,139 @@
+"""What every network specification has in common: validation, cells, mass, costs, JSON and building."""
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from nnmass import atomic
+from nnmass.architectures.costs import Costs
+from nnmass.errors import SpecificationError
+from nnmass.topology import Cell, CellLinks, check_links, draw_links
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def _whole_number(value: object) -> object:
+    """Let NumPy integers through; booleans and fractions stay what they are, and fail."""
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list | np.ndarray) else value
+
+
+Positive: TypeAlias = Annotated[int, BeforeValidator(_whole_number), Field(strict=True, ge=1)]
+NonNegative: TypeAlias = Annotated[int, BeforeValidator(_whole_number), Field(strict=True, ge=0)]
+Links: TypeAlias = tuple[CellLinks, ...]
+"""Per cell its links."""
+PerCell = BeforeValidator(_tuple)
+
+
+class Specification(BaseModel):
+    """An immutable, validated network specification.
+
+    Attributes:
+        links: per cell and layer the channels it skips from, or None: then ``build(seed)`` draws them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+
+    family: str
+    links: Links | None = None
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SpecificationError(f"{type(self).__name__}: {explain(error)}") from None
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells, first to last."""
+        raise NotImplementedError
+
+    @property
+    def costs(self) -> Costs:
+        """Mass, parameters and MACs in closed form."""
+        raise NotImplementedError
+
+    @property
+    def nn_mass(self) -> float:
+        """NN-Mass, summed over the cells (arXiv:1910.00780, Def. 2)."""
+        return float(self.costs.nn_mass)
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters."""
+        return int(self.costs.params)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one input; FLOPs are twice as many."""
+        return int(self.costs.macs)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the batch."""
+        raise NotImplementedError
+
+    def build(self, seed: int = 0) -> "nn.Module":
+        """Build the network: links drawn by a generator of its own, weights by PyTorch's defaults, both from ``seed``.
+
+        The caller's random state is left as it was.  Where ``links`` are given, only the weights depend on ``seed``.
+        """
+        from nnmass.networks import build  # the one upward import: a specification knows how to be built
+
+        return build(self, seed=seed)
+
+    def with_links(self, seed: int) -> Self:
+        """Return this specification with its links fixed, as ``build(seed)`` would draw them."""
+        generator = np.random.default_rng(seed)
+        return self.model_copy(update={"links": tuple(draw_links(cell, generator) for cell in self.cells)})
+
+    def without_links(self) -> Self:
+        """Return the topology alone: the links free to be drawn."""
+        return self.model_copy(update={"links": None})
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write the specification, links included, to a JSON file; `load_spec` reads it back."""
+        return atomic.write_text(path, self.model_dump_json(exclude_none=True) + "\n")
+
+    def _check_links(self) -> Self:
+        if self.links is not None:
+            if len(self.links) != len(self.cells):
+                raise ValueError(f"links must list {len(self.cells)} cells, got {len(self.links)}")
+            for k, (cell, links) in enumerate(zip(self.cells, self.links, strict=True)):
+                check_links(cell, links, where=f"links[{k}]")
+        return self
+
+
+def explain(error: ValidationError) -> str:
+    """Say in one line what pydantic found: key, problem and the value it got."""
+    return "; ".join(_one_problem(**problem) for problem in _distinct(error.errors()))
+
+
+def _distinct(problems: Sequence[Any]) -> list[dict[str, Any]]:
+    """Of a value that fails every form it may take (a number, or one per cell) keep the first complaint."""
+    first: dict[object, dict[str, Any]] = {}
+    for problem in problems:
+        first.setdefault(problem["loc"][:1], problem)
+    return list(first.values())
+
+
+def _one_problem(*, loc: tuple[int | str, ...], msg: str, input: object, type: str, **_: object) -> str:
+    where = ".".join(
+        str(part) for part in loc if not str(part).startswith(("function-", "constrained-", "int", "tuple"))
+    )
+    message = msg.removeprefix("Value error, ")
+    if type == "value_error":
+        return f"{where}: {message}" if where else message
+    if type == "missing":
+        return f"{where} is missing"
+    message = message.removeprefix("Input ")
+    return f"{where} {message[:1].lower() + message[1:]}, got {input!r}"

@@ -1,0 +1,132 @@
+"""``nnmass compress``: the main job."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnmass.cli import options as o
+from nnmass.cli.output import console, print_json, print_table, progress_bar
+
+
+class Objective(StrEnum):
+    """What is minimised."""
+
+    PARAMS = "params"
+    MACS = "macs"
+
+
+def compress(
+    reference: Annotated[Path, typer.Option(help="JSON file of the network that is too big.")],
+    data: o.OptionalDataOption = None,
+    max_params: Annotated[
+        int | None, typer.Option(parser=o.count, metavar="COUNT", help="Budget: 250k, 1.5M, …")
+    ] = None,
+    max_macs: Annotated[int | None, typer.Option(parser=o.count, metavar="COUNT", help="Budget: 80M, 1.2G, …")] = None,
+    keep: Annotated[float | None, typer.Option(help="Budget: this share of the reference's MACs.")] = None,
+    objective: Annotated[Objective | None, typer.Option(help="What to minimise; default: what has a budget.")] = None,
+    tolerance: Annotated[float, typer.Option(help="Relative tolerance of the NN-Mass.")] = 0.02,
+    min_depth: Annotated[
+        int | None, typer.Option(help="Fewest layers of a cell; default: half the reference's.")
+    ] = None,
+    max_density: Annotated[float, typer.Option(help="Largest density of a cell.")] = 0.8,
+    cell_tolerance: Annotated[
+        float, typer.Option(help="How far the mass of a single cell may move, relatively.")
+    ] = 0.1,
+    verify: Annotated[bool, typer.Option("--verify", help="Train reference and compressed alike and compare.")] = False,
+    calibrate: Annotated[
+        bool | None,
+        typer.Option(help="Train small networks to predict from; default: yes for a DenseMLP with data, else no."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of specification, weights, report and JSON.")] = Path("compressed"),
+    seeds: o.SeedsOption = 5,
+    epochs: o.EpochsOption = None,
+    batch_size: o.BatchOption = None,
+    optimizer: o.OptimizerOption = None,
+    learning_rate: o.RateOption = None,
+    schedule: o.ScheduleOption = None,
+    augment: o.AugmentOption = None,
+    workers: o.WorkersOption = None,
+    data_root: o.RootOption = None,
+    segments: o.SegmentsOption = 20,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Find the cheapest specification of the same NN-Mass, predict its accuracy and, with --verify, measure it.
+
+    With --data small networks are trained to predict from; everything that is trained lands in OUT/runs.sqlite, so that
+    a call that was interrupted goes on where it was.
+
+    Example: nnmass compress --reference examples/reference.json --data digits --verify --out demo
+    """
+    from nnmass.architectures import load_spec
+    from nnmass.design import Domain
+    from nnmass.design import compress as find_cheapest
+    from nnmass.experiments import CompressionOutcome, measure_compression, train_compressed
+    from nnmass.networks import build
+    from nnmass.provenance import provenance
+    from nnmass.reporting import compression_rows, summary, write_compression
+    from nnmass.sweeps import RunStore
+
+    if data is None and (verify or calibrate):
+        raise typer.BadParameter("--verify and --calibrate need --data", param_hint="--data")
+    if verify and seeds < 2:
+        raise typer.BadParameter("--verify needs at least 2 seeds for an interval", param_hint="--seeds")
+    spec = load_spec(reference)
+    compression = find_cheapest(
+        spec,
+        max_params=max_params,
+        max_macs=_budget(spec.macs, max_macs, keep),
+        objective=objective.value if objective else None,
+        tolerance=tolerance,
+        domain=Domain(min_depth, max_density, cell_tolerance),
+    )
+    outcome = CompressionOutcome(compression)
+    model, weights = build(compression.spec, seed=0), "initial, seed 0"
+    if data is not None:
+        dataset = o.read_data(data, data_root, segments, spec)
+        config = o.training_config(
+            spec,
+            dataset,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            augment=augment,
+        )
+        store = RunStore(out / "runs.sqlite")
+        if verify:
+            checkpoint = out / "checkpoint.pt"
+            model = train_compressed(compression, dataset, store, config, progress_bar, checkpoint=checkpoint)
+            weights = f"trained on {dataset.name}, seed 0"
+        outcome = measure_compression(
+            compression,
+            dataset,
+            store,
+            config,
+            progress_bar,
+            calibrate=calibrate,
+            verify=verify,
+            seeds=seeds,
+            workers=workers,
+        )
+    values = write_compression(outcome, model, out, {"weights": weights, "provenance": provenance(seed=0)})
+    if as_json:
+        print_json(values)
+        return
+    print_table(f"{reference} compressed", *compression_rows(outcome))
+    console.print(summary(outcome))
+    if outcome.not_predicted and data is not None:
+        console.print(f"No prediction: {outcome.not_predicted}")
+    console.print(f"Written to {out}: compressed.json, weights.safetensors ({weights}), report.html, result.json")
+
+
+def _budget(macs: int, max_macs: int | None, keep: float | None) -> int | None:
+    if keep is None:
+        return max_macs
+    if max_macs is not None:
+        raise typer.BadParameter("give --keep or --max-macs, not both", param_hint="--keep")
+    if not 0 < keep <= 1:
+        raise typer.BadParameter(f"must lie in (0, 1], got {keep}", param_hint="--keep")
+    return int(keep * macs)

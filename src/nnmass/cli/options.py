@@ -1,0 +1,71 @@
+"""Options that several commands share, and the reading of numbers as people write them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from nnmass.architectures import Specification
+    from nnmass.data import Dataset
+    from nnmass.training import TrainingConfig
+
+_UNITS = {"k": 10**3, "M": 10**6, "G": 10**9}
+
+
+def count(text: str) -> int:
+    """Read a whole number, with k, M or G for thousands, millions and billions (powers of ten).
+
+    Examples:
+        >>> count("3.5M"), count("1200")
+        (3500000, 1200)
+    """
+    unit = _UNITS.get(text[-1:], 1)
+    digits = text[:-1] if text[-1:] in _UNITS else text
+    try:
+        value = float(digits.replace(",", "")) * unit
+    except ValueError:
+        value = -1.0
+    if value < 1 or value != int(value):
+        raise typer.BadParameter(f"{text!r} is not a positive whole number such as 250000, 250k or 1.5M")
+    return int(value)
+
+
+SpecArgument = Annotated[Path, typer.Argument(help="JSON file of a specification.", metavar="SPEC.json")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+_DATA = typer.Option(
+    "--data",
+    help="digits, linear, circle, mnist, fashion-mnist, cifar10, cifar100; or a folder of images or Parquet files; or "
+    "an .npz file with x and y.",
+)
+DataOption = Annotated[str, _DATA]
+OptionalDataOption = Annotated[str | None, _DATA]
+RootOption = Annotated[
+    Path | None, typer.Option("--data-root", help="Folder of the named data sets; default: $NNMASS_DATA.")
+]
+SegmentsOption = Annotated[int, typer.Option("--segments", min=2, help="Segments of linear and circle.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Draws links, weights and batches.")]
+SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Networks of each specification, seeds 0, 1, …")]
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: one per core.")]
+EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training data.")]
+BatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, help="Samples per step.")]
+RateOption = Annotated[float | None, typer.Option("--learning-rate", help="At the start.")]
+OptimizerOption = Annotated[str | None, typer.Option("--optimizer", help="adam or sgd.")]
+ScheduleOption = Annotated[str | None, typer.Option("--schedule", help="constant or cosine.")]
+AugmentOption = Annotated[str | None, typer.Option("--augment", help="none or crop-flip.")]
+
+
+def read_data(name: str, root: Path | None, segments: int, spec: "Specification | None" = None) -> "Dataset":
+    """Load the data of a command; a folder of images is resized to what the specification reads."""
+    from nnmass.data import load_data
+
+    size = getattr(spec, "image_size", None)
+    return load_data(name, root=root, num_segments=segments, image_size=size)
+
+
+def training_config(spec: "Specification", data: "Dataset", **given: Any) -> "TrainingConfig":
+    """Return the default configuration for this network and data, with what was given in its place."""
+    from nnmass.training import TrainingConfig, default_config
+
+    changes = {name: value for name, value in given.items() if value is not None}
+    return TrainingConfig(**(default_config(spec, data).model_dump() | changes))

@@ -1,0 +1,85 @@
+"""``nnmass sweep``: many networks into one store."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nnmass.cli import options as o
+from nnmass.cli.output import console, print_json, progress_bar
+
+
+def sweep(
+    base: Annotated[Path, typer.Option(help="JSON file of the specification that is varied.")],
+    store: Annotated[Path, typer.Option(help="SQLite file of the runs; made, or added to.")],
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE,VALUE,… as often as there are keys; values are JSON: max_skips=[10,20],[20,40]"),
+    ] = None,
+    data: o.DataOption = "digits",
+    seeds: o.SeedsOption = 5,
+    epochs: o.EpochsOption = None,
+    batch_size: o.BatchOption = None,
+    optimizer: o.OptimizerOption = None,
+    learning_rate: o.RateOption = None,
+    schedule: o.ScheduleOption = None,
+    augment: o.AugmentOption = None,
+    workers: o.WorkersOption = None,
+    export: Annotated[Path | None, typer.Option(help="Write all runs of the store to this .csv or .parquet.")] = None,
+    data_root: o.RootOption = None,
+    segments: o.SegmentsOption = 20,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Train a grid of specifications with several seeds; what the store already has is not trained again.
+
+    Example: nnmass sweep --base examples/reference.json --vary depth=16,20 --vary max_skips=5,20,80 --store s.sqlite
+    """
+    from nnmass.architectures import load_spec
+    from nnmass.sweeps import RunStore, grid, run_sweep
+
+    if export is not None and export.suffix not in (".csv", ".parquet"):
+        raise typer.BadParameter(f"{export} must end in .csv or .parquet", param_hint="--export")
+    reference = load_spec(base)
+    specs = grid(reference, dict(_values(text) for text in vary or []))
+    dataset = o.read_data(data, data_root, segments, reference)
+    config = o.training_config(
+        reference,
+        dataset,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        augment=augment,
+    )
+    opened = RunStore(store)
+    with progress_bar(f"{len(specs)} networks × {seeds} seeds on {dataset.name}") as progress:
+        runs = run_sweep(specs, dataset, opened, config, seeds=range(seeds), workers=workers, progress=progress)
+    if export is not None:
+        opened.export(export)
+    keys = {run.key for run in runs}
+    rows = [row for row in opened.runs() if row.key in keys]
+    diverged = sum(row.status == "diverged" for row in rows)
+    if as_json:
+        print_json({"store": str(store), "runs": len(rows), "diverged": diverged, "keys": sorted(keys)})
+        return
+    console.print(f"{store}: {len(rows)} runs of this sweep, {diverged} diverged")
+
+
+def _values(text: str) -> tuple[str, list[Any]]:
+    """Read ``key=1,2,3``.
+
+    Examples:
+        >>> _values("max_skips=[1,2],[3,4]")
+        ('max_skips', [[1, 2], [3, 4]])
+        >>> _values("activation=elu,relu")
+        ('activation', ['elu', 'relu'])
+    """
+    key, equals, values = text.partition("=")
+    if not equals or not values:
+        raise typer.BadParameter(f"{text!r} is not KEY=VALUE,VALUE,…", param_hint="--vary")
+    try:
+        return key, json.loads(f"[{values}]")
+    except json.JSONDecodeError:
+        return key, values.split(",")

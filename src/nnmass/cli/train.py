@@ -1,0 +1,69 @@
+"""``nnmass train``: one network."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnmass.cli import options as o
+from nnmass.cli.output import console, percent, print_json, progress_bar
+
+
+def train(
+    spec: o.SpecArgument,
+    data: o.DataOption = "digits",
+    out: Annotated[Path, typer.Option(help="Folder of specification, weights, figures and checkpoint.")] = Path("runs"),
+    seed: o.SeedOption = 0,
+    epochs: o.EpochsOption = None,
+    batch_size: o.BatchOption = None,
+    optimizer: o.OptimizerOption = None,
+    learning_rate: o.RateOption = None,
+    schedule: o.ScheduleOption = None,
+    augment: o.AugmentOption = None,
+    data_root: o.RootOption = None,
+    segments: o.SegmentsOption = 20,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Train the network of a specification; killed and called again, it goes on from the last epoch.
+
+    Example: nnmass train examples/reference.json --data digits --epochs 5 --out runs/reference
+    """
+    from nnmass import atomic
+    from nnmass.architectures import load_spec
+    from nnmass.provenance import provenance
+    from nnmass.training import save_weights
+    from nnmass.training import train as train_network
+
+    loaded = load_spec(spec)
+    dataset = o.read_data(data, data_root, segments, loaded)
+    config = o.training_config(
+        loaded,
+        dataset,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        augment=augment,
+    )
+    with progress_bar(f"training on {dataset.name}") as progress:
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            progress(done, config.epochs)
+
+        progress(0, config.epochs)
+        result = train_network(loaded, dataset, config, seed=seed, checkpoint=out / "checkpoint.pt", progress=advance)
+    result.spec.to_json(out / "spec.json")
+    save_weights(result.model, out / "weights.safetensors")
+    values = {"provenance": provenance(seed=seed), "data": f"{dataset.name} ({dataset.source})", **result.to_dict()}
+    atomic.write_json(out / "result.json", values)
+    if as_json:
+        print_json(values)
+        return
+    console.print(
+        f"test accuracy {percent(result.test_accuracy)}, validation {percent(result.validation_accuracy[-1])}, "
+        f"training loss {result.train_loss[-1]:.4f}; written to {out}"
+    )

@@ -1,0 +1,22 @@
+"""Data sets in memory with fixed training, validation and test parts."""
+
+from nnmass.data.catalogue import DATA_NAMES, load_data
+from nnmass.data.dataset import Dataset, Split, set_apart
+from nnmass.data.folder import read_folder, read_npz
+from nnmass.data.idx import read_idx
+from nnmass.data.parquet import read_parquet
+from nnmass.data.synthetic import circle, linear
+
+__all__ = [
+    "DATA_NAMES",
+    "Dataset",
+    "Split",
+    "circle",
+    "linear",
+    "load_data",
+    "read_folder",
+    "read_idx",
+    "read_npz",
+    "read_parquet",
+    "set_apart",
+]

@@ -1,0 +1,148 @@
+"""A data set in memory: arrays, fixed splits, and checks that they are what they say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from nnmass.errors import DataError
+
+Inputs: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+Labels: TypeAlias = npt.NDArray[np.int64]
+
+_SPLIT_SEED = 0  # the held-out part of a data set is the same for everyone, always
+
+
+@dataclass(frozen=True)
+class Split:
+    """Inputs and labels of one part of a data set.
+
+    Attributes:
+        inputs: float32 of any shape, or uint8 images (channels first); the first axis counts the samples.
+        labels: int64, 0 ... num_classes-1.
+    """
+
+    inputs: Inputs
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Any) -> "Split":
+        return Split(self.inputs[index], self.labels[index])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A classification data set with fixed training, validation and test parts.
+
+    Attributes:
+        name: its name.
+        train: what is trained on.
+        validation: held out of the training data, for whoever wants to choose.
+        test: for measuring, never for choosing.
+        num_classes: number of classes.
+        mean: per channel, subtracted from inputs (after uint8 is scaled to [0, 1]).
+        std: per channel, divided by.
+        source: where it came from, as results should say.
+
+    Raises:
+        DataError: an empty part, unequal lengths or shapes, NaN or infinity, a label out of range.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    num_classes: int
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for part in ("train", "validation", "test"):
+            _check(getattr(self, part), where=f"{self.name}, {part}", num_classes=self.num_classes)
+        shapes = {self.train.inputs.shape[1:], self.validation.inputs.shape[1:], self.test.inputs.shape[1:]}
+        if len(shapes) > 1:
+            raise DataError(f"{self.name}: the inputs of the parts must have one shape, got {sorted(shapes)}")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return tuple(self.train.inputs.shape[1:])
+
+    @classmethod
+    def from_arrays(
+        cls,
+        inputs: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        *,
+        test: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        name: str = "arrays",
+        num_classes: int | None = None,
+        source: str = "",
+    ) -> Self:
+        """Make a data set of NumPy arrays or tensors.
+
+        Args:
+            inputs: (samples, ...), numbers; uint8 is taken as images with values 0 ... 255.
+            labels: (samples,), whole numbers from 0.
+            test: inputs and labels to measure on; without them a fifth of the samples is set apart.
+            name: its name.
+            num_classes: number of classes; by default the largest label + 1.
+            source: where it came from.
+
+        Raises:
+            DataError: not what a data set must be.
+        """
+        whole = _split(inputs, labels, where=name)
+        if test is None:
+            rest, held_out = set_apart(whole, len(whole) // 5)
+        else:
+            rest, held_out = whole, _split(*test, where=f"{name}, test")
+        train, validation = set_apart(rest, max(len(rest) // 10, 1))
+        classes = num_classes or int(max(whole.labels.max(initial=0), held_out.labels.max(initial=0))) + 1
+        return cls(name, train, validation, held_out, classes, source=source)
+
+    @classmethod
+    def from_torch(cls, dataset: Sequence[Any], *, test: Sequence[Any] | None = None, name: str = "torch") -> Self:
+        """Make a data set of a map-style PyTorch data set that yields (tensor or array, label)."""
+        parts = [
+            (np.stack([np.asarray(x) for x, _ in items]), np.array([int(y) for _, y in items]))
+            for items in (
+                [dataset[i] for i in range(len(dataset))] for dataset in (dataset, test) if dataset is not None
+            )
+        ]
+        return cls.from_arrays(*parts[0], test=parts[1] if len(parts) > 1 else None, name=name)
+
+
+def set_apart(whole: Split, count: int) -> tuple[Split, Split]:
+    """Split off ``count`` samples, the same ones every time; returns the rest and them."""
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(whole))
+    return whole[np.sort(order[count:])], whole[np.sort(order[:count])]
+
+
+def _split(inputs: npt.ArrayLike, labels: npt.ArrayLike, *, where: str) -> Split:
+    x, y = np.asarray(inputs), np.asarray(labels)
+    if x.dtype.kind not in "uif" or y.dtype.kind not in "uif":
+        raise DataError(f"{where}: inputs and labels must be numbers, got {x.dtype} and {y.dtype}")
+    if y.ndim != 1 or len(x) != len(y):
+        raise DataError(f"{where}: needs one label per input, got inputs {x.shape} and labels {y.shape}")
+    if y.dtype.kind == "f" and not np.array_equal(y, np.floor(y)):
+        raise DataError(f"{where}: labels must be whole numbers, got {y[y != np.floor(y)][0]}")
+    return Split(x if x.dtype == np.uint8 else x.astype(np.float32), y.astype(np.int64))
+
+
+def _check(split: Split, *, where: str, num_classes: int) -> None:
+    if len(split.inputs) != len(split.labels) or not len(split):
+        raise DataError(f"{where}: needs one label per input, got {len(split.inputs)} inputs, {len(split)} labels")
+    if split.labels.min() < 0 or split.labels.max() >= num_classes:
+        wrong = int(np.flatnonzero((split.labels < 0) | (split.labels >= num_classes))[0])
+        raise DataError(
+            f"{where}: labels must lie in 0 ... {num_classes - 1}, got {split.labels[wrong]} at sample {wrong}"
+        )
+    if split.inputs.dtype != np.uint8 and not np.isfinite(split.inputs).all():
+        wrong = int(np.flatnonzero(~np.isfinite(split.inputs).reshape(len(split), -1).all(1))[0])
+        raise DataError(f"{where}: inputs must be finite, got NaN or infinity at sample {wrong}")

@@ -1,0 +1,89 @@
+"""Where the theory speaks: the specifications that may stand in for a reference."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from nnmass.architectures import DenseCNN, DenseMLP, Specification
+from nnmass.errors import InvalidValueError
+from nnmass.topology import MIN_DENSITY_DEPTH, Cell, cell_density, nn_mass
+
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+DENSITY_CAP = 0.8
+CELL_TOLERANCE = 0.1
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Bounds on a design, besides the reference's widths, which it keeps.
+
+    NN-Mass compares networks of equal width and of depths that are not extreme.  Without bounds the cheapest network of
+    a given mass is the shallowest and densest one, far from anything the theory or a fit speaks of.
+
+    Attributes:
+        min_depth: fewest layers of a cell; None: half of the reference's (rounded up), but at least 3.
+        max_density: largest density of a cell; a cell of the reference that is denser may stay as dense as it is.
+        cell_tolerance: how far the mass of a single cell may move, relative to what it is in the reference; one step of
+            its skips is always allowed.  None: only the sum over the cells counts, and the skips of a network of
+            several cells gather where they are cheapest, in the last one.
+    """
+
+    min_depth: int | None = None
+    max_density: float = DENSITY_CAP
+    cell_tolerance: float | None = CELL_TOLERANCE
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_density <= 1:
+            raise InvalidValueError(f"max_density must lie in (0, 1], got {self.max_density}")
+        if self.cell_tolerance is not None and not 0 <= self.cell_tolerance < 1:
+            raise InvalidValueError(f"cell_tolerance must lie in [0, 1), got {self.cell_tolerance}")
+        if self.min_depth is not None and self.min_depth < MIN_DENSITY_DEPTH:
+            raise InvalidValueError(f"min_depth must be at least {MIN_DENSITY_DEPTH}, got {self.min_depth}")
+
+    def depth_choices(self, reference: Specification) -> list[tuple[int, ...]]:
+        """Depths per cell that are looked at: the reference's and below; equal in all cells if the reference's are."""
+        cells = reference.cells
+        lows = [self._lowest(cell) for cell in cells]
+        if len({cell.depth for cell in cells}) == 1:
+            return [(depth,) * len(cells) for depth in range(max(lows), cells[0].depth + 1)]
+        choices: list[tuple[int, ...]] = [()]
+        for cell, low in zip(cells, lows, strict=True):
+            choices = [(*chosen, depth) for chosen in choices for depth in range(low, cell.depth + 1)]
+        return choices
+
+    def density_cap(self, cell: Cell) -> float:
+        """Largest density that may replace this cell's."""
+        own = cell.density if cell.depth >= MIN_DENSITY_DEPTH else 0.0
+        return max(self.max_density, own)
+
+    def skip_choices(self, cell: Cell, depth: int) -> IntArray:
+        """Return, ascending, the max_skips that a cell of this depth may have in place of the reference's cell."""
+        if depth < MIN_DENSITY_DEPTH:
+            return np.zeros(1, np.int64)
+        candidates = np.arange(cell.width * (depth - 2) + 1)
+        allowed = cell_density(cell.width, depth, candidates) <= self.density_cap(cell) + _ROUNDING
+        if self.cell_tolerance is not None:
+            distance = np.abs(nn_mass(cell.width, depth, candidates) - cell.nn_mass)
+            step = nn_mass(cell.width, depth, 1)
+            allowed &= distance <= max(self.cell_tolerance * cell.nn_mass, step if cell.num_skips else 0.0) + _ROUNDING
+        return candidates[allowed]
+
+    def _lowest(self, cell: Cell) -> int:
+        low = self.min_depth if self.min_depth is not None else max((cell.depth + 1) // 2, MIN_DENSITY_DEPTH)
+        return min(low, cell.depth)
+
+
+def respecified(reference: Specification, depths: tuple[int, ...], max_skips: tuple[int, ...]) -> Specification:
+    """Return the reference with other depths and skips, its links left to be drawn."""
+    if isinstance(reference, DenseMLP):
+        changes: dict[str, object] = {"depth": depths[0], "max_skips": max_skips[0]}
+    elif isinstance(reference, DenseCNN):
+        changes = {"depth": depths, "max_skips": max_skips}
+    else:
+        raise InvalidValueError(f"compression takes a DenseMLP or DenseCNN, got {reference.family}")
+    values = reference.model_dump(exclude={"links"}) | changes
+    return type(reference)(**values)

@@ -1,0 +1,37 @@
+"""The errors that nnmass raises; every message says what, which value, what is allowed and where."""
+
+
+class NNMassError(Exception):
+    """Base of every error raised on purpose by nnmass."""
+
+
+class InvalidValueError(NNMassError, ValueError):
+    """An argument lies outside its allowed range."""
+
+
+class SpecificationError(InvalidValueError):
+    """A specification, or the JSON file that holds one, is not valid."""
+
+
+class DataError(NNMassError):
+    """A data set is unknown, missing, or not what its name says."""
+
+
+class CheckpointError(NNMassError):
+    """A checkpoint is damaged or belongs to another run."""
+
+
+class StoreError(NNMassError):
+    """A run store is damaged, or is not a run store."""
+
+
+class FitError(NNMassError):
+    """A fit cannot be made from these networks."""
+
+
+class ExtrapolationError(FitError):
+    """A prediction was asked for far outside the fitted networks."""
+
+
+class InfeasibleError(NNMassError):
+    """No specification satisfies the budget and the domain."""

@@ -1,0 +1,21 @@
+"""Experiments of the paper, and the measurement of a compressed network against its reference."""
+
+from nnmass.experiments.calibration import calibrate, calibration_grid
+from nnmass.experiments.compression import measure_compression, train_compressed
+from nnmass.experiments.mlp_accuracy import MLPAccuracy, mlp_accuracy, mlp_grid
+from nnmass.experiments.outcome import CompressionOutcome
+from nnmass.experiments.verification import Measured, Verification, verify
+
+__all__ = [
+    "CompressionOutcome",
+    "MLPAccuracy",
+    "Measured",
+    "Verification",
+    "calibrate",
+    "calibration_grid",
+    "measure_compression",
+    "mlp_accuracy",
+    "mlp_grid",
+    "train_compressed",
+    "verify",
+]

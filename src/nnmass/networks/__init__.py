@@ -1,0 +1,17 @@
+"""PyTorch modules built from specifications."""
+
+from nnmass.networks.build import Network, build
+from nnmass.networks.dense_cnn import DenseCell, DenseCNNNetwork, DenseLayer
+from nnmass.networks.dense_mlp import ACTIVATIONS, DenseMLPNetwork
+from nnmass.networks.skips import SkipLinks
+
+__all__ = [
+    "ACTIVATIONS",
+    "DenseCNNNetwork",
+    "DenseCell",
+    "DenseLayer",
+    "DenseMLPNetwork",
+    "Network",
+    "SkipLinks",
+    "build",
+]

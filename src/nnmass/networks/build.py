@@ -1,0 +1,33 @@
+"""Networks from specifications."""
+
+from typing import TypeAlias
+
+import torch
+
+from nnmass.architectures import DenseCNN, DenseMLP, Specification
+from nnmass.errors import InvalidValueError
+from nnmass.networks.dense_cnn import DenseCNNNetwork
+from nnmass.networks.dense_mlp import DenseMLPNetwork
+
+Network: TypeAlias = DenseMLPNetwork | DenseCNNNetwork
+
+
+def build(spec: Specification, seed: int = 0) -> Network:
+    """Build the network of a specification: links where it has none, and weights, from ``seed``.
+
+    The weights are drawn by PyTorch's default initialisation.  Links and weights come from two generators, so that the
+    same seed gives the same weights whether the links were drawn or given.  The caller's random state stays as it was.
+
+    Raises:
+        InvalidValueError: a negative seed, or a family without a builder.
+    """
+    if seed < 0:
+        raise InvalidValueError(f"seed must be at least 0, got {seed}")
+    linked = spec if spec.links is not None else spec.with_links(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(linked, DenseMLP):
+            return DenseMLPNetwork(linked)
+        if isinstance(linked, DenseCNN):
+            return DenseCNNNetwork(linked)
+    raise InvalidValueError(f"no builder for the family {spec.family!r}")

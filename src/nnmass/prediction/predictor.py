@@ -1,0 +1,158 @@
+"""Accuracy from NN-Mass: a straight line in the logarithm, with honest intervals."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+
+from nnmass.errors import ExtrapolationError, FitError, InvalidValueError
+
+FloatArray = npt.NDArray[np.float64]
+
+_REACH = 0.25
+"""How far beyond the fitted range a prediction may lie, as a share of that range's extent in the logarithm."""
+
+
+class Prediction(NamedTuple):
+    """A predicted accuracy with its prediction interval; numbers, or arrays of one shape."""
+
+    mean: Any
+    low: Any
+    high: Any
+
+
+@dataclass(frozen=True)
+class LogFit:
+    """Least-squares line of accuracy on the logarithm of a positive quantity.
+
+    Attributes:
+        quantity: its name, e.g. ``"nn_mass"``.
+        slope: accuracy per unit of ln(quantity).
+        intercept: accuracy where the quantity is 1.
+        r2: share of the variance that the line explains.
+        loo_error: root mean square error of predicting each point from all others, in units of the accuracy.
+        residual_std: standard deviation around the line, with n-2 degrees of freedom.
+        n: points.
+        range: smallest and largest value that was fitted.
+    """
+
+    quantity: str
+    slope: float
+    intercept: float
+    r2: float
+    loo_error: float
+    residual_std: float
+    n: int
+    range: tuple[float, float]
+    _centre: float
+    _spread: float
+
+    @classmethod
+    def fit(cls, values: npt.ArrayLike, accuracy: npt.ArrayLike, *, quantity: str = "nn_mass") -> Self:
+        """Fit accuracy = intercept + slope · ln(quantity).
+
+        Args:
+            values: (n,) positive and not all equal; n >= 3.
+            accuracy: (n,) measured accuracies; give seed means to predict a seed mean.
+            quantity: what the values are, for messages.
+
+        Raises:
+            FitError: fewer than three points, unequal lengths, values that are not positive or all equal, accuracies
+                that are all equal, NaN.
+        """
+        x, y = _checked(values, accuracy, quantity)
+        centre, spread = float(x.mean()), float(((x - x.mean()) ** 2).sum())
+        slope = float(((x - centre) * (y - y.mean())).sum() / spread)
+        residuals = y - y.mean() - slope * (x - centre)
+        total = float(((y - y.mean()) ** 2).sum())
+        leverage = 1 / len(x) + (x - centre) ** 2 / spread
+        # A point of leverage 1 alone decides the line's other end: leaving it out leaves no line to predict it with.
+        loo = residuals / np.maximum(1 - leverage, np.finfo(float).eps)
+        return cls(
+            quantity=quantity,
+            slope=slope,
+            intercept=float(y.mean() - slope * centre),
+            r2=1 - float((residuals**2).sum()) / total,
+            loo_error=float(np.sqrt((loo**2).mean())),
+            residual_std=math.sqrt(float((residuals**2).sum()) / (len(x) - 2)),
+            n=len(x),
+            range=(float(np.exp(x.min())), float(np.exp(x.max()))),
+            _centre=centre,
+            _spread=spread,
+        )
+
+    def predict(self, value: npt.ArrayLike, *, level: float = 0.95, extrapolate: bool = False) -> Prediction:
+        """Predict the accuracy of a new network, with the interval that holds it with probability ``level``.
+
+        The interval counts the scatter around the line and the uncertainty of the line (Student's t, n-2 degrees of
+        freedom).  It speaks of what was fitted: of seed means, if those were given.
+
+        Args:
+            value: the quantity, a number or an array.
+            level: between 0 and 1.
+            extrapolate: predict any distance beyond the fitted range.
+
+        Raises:
+            ExtrapolationError: further beyond the fitted range than a quarter of its extent in the logarithm.
+            InvalidValueError: a value that is not positive, a level outside (0, 1).
+        """
+        if not 0 < level < 1:
+            raise InvalidValueError(f"level must lie between 0 and 1, got {level}")
+        array = np.asarray(value, np.float64)
+        if not (np.isfinite(array) & (array > 0)).all():
+            raise InvalidValueError(
+                f"{self.quantity} must be positive to predict from its logarithm, got {array.min():g}"
+            )
+        if not extrapolate:
+            self._refuse_far(array)
+        x = np.log(array)
+        mean = self.intercept + self.slope * x
+        error = self.residual_std * np.sqrt(1 + 1 / self.n + (x - self._centre) ** 2 / self._spread)
+        half = float(stdtrit(self.n - 2, (1 + level) / 2)) * error
+        return Prediction(*(v.item() if v.ndim == 0 else v for v in map(np.asarray, (mean, mean - half, mean + half))))
+
+    def reach(self) -> tuple[float, float]:
+        """Smallest and largest value that is predicted without ``extrapolate``."""
+        low, high = np.log(self.range)
+        margin = _REACH * (high - low)
+        return float(np.exp(low - margin)), float(np.exp(high + margin))
+
+    def _refuse_far(self, values: FloatArray) -> None:
+        low, high = self.reach()
+        outside = values[(values < low) | (values > high)]
+        if outside.size:
+            raise ExtrapolationError(
+                f"{self.quantity} {outside.flat[0]:g} lies too far outside the {self.n} fitted networks "
+                f"({self.range[0]:g} ... {self.range[1]:g}; {low:g} ... {high:g} is predicted); fit networks like it, "
+                "or ask for extrapolation"
+            )
+
+
+class MassPredictor(LogFit):
+    """Accuracy of networks trained alike as a line in log NN-Mass (arXiv:1910.00780, section 4.3).
+
+    Examples:
+        >>> fit = MassPredictor.fit([10, 20, 40, 80], [0.80, 0.85, 0.89, 0.95])
+        >>> round(fit.r2, 3), round(fit.predict(30).mean, 3)
+        (0.994, 0.877)
+    """
+
+
+def _checked(values: npt.ArrayLike, accuracy: npt.ArrayLike, quantity: str) -> tuple[FloatArray, FloatArray]:
+    x, y = np.asarray(values, np.float64), np.asarray(accuracy, np.float64)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise FitError(f"a fit needs one accuracy per {quantity}, got shapes {x.shape} and {y.shape}")
+    if len(x) < 3:
+        raise FitError(f"a fit needs at least 3 networks, got {len(x)}")
+    if not np.isfinite(x).all() or not np.isfinite(y).all():
+        raise FitError(f"a fit needs finite numbers, got NaN or infinity in {quantity} or accuracy")
+    if (x <= 0).any():
+        raise FitError(f"{quantity} must be positive to fit its logarithm, got {x.min():g}")
+    if np.ptp(x) == 0:
+        raise FitError(f"all {len(x)} networks have the same {quantity}, {x[0]:g}: there is no line to fit")
+    if np.ptp(y) == 0:
+        raise FitError(f"all {len(y)} networks have the same accuracy, {y[0]:g}: there is nothing to explain")
+    return np.log(x), y

@@ -1,0 +1,24 @@
+"""Pictures, tables and pages."""
+
+from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
+from nnmass.reporting.compression import compression_rows, summary, write_compression
+from nnmass.reporting.page import Section, render_page
+from nnmass.reporting.style import COLOURS, picture, save
+from nnmass.reporting.tables import comparison_rows
+from nnmass.reporting.topology import topology_figure
+
+__all__ = [
+    "COLOURS",
+    "Mark",
+    "Section",
+    "accuracy_figure",
+    "comparison_rows",
+    "compression_rows",
+    "marked_figure",
+    "picture",
+    "render_page",
+    "save",
+    "summary",
+    "topology_figure",
+    "write_compression",
+]

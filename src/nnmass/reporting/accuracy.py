@@ -1,0 +1,123 @@
+"""Pictures of accuracy against mass, parameters and MACs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from nnmass.prediction import Comparison, LogFit, Network
+from nnmass.reporting.style import COLOURS, figure
+
+_LABELS = {"nn_mass": "NN-Mass", "params": "parameters", "macs": "MACs"}
+_MARKERS = "osD^vP"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A network marked in a picture.
+
+    Attributes:
+        label: its name.
+        network: its mass, costs and measured accuracy.
+        colour: of the mark.
+    """
+
+    label: str
+    network: Network
+    colour: str
+
+
+def accuracy_figure(
+    comparison: Comparison,
+    *,
+    title: str,
+    quantities: Sequence[str] = ("nn_mass", "params", "macs"),
+    group: str = "depth",
+) -> Figure:
+    """Mean accuracy of every network against each quantity, with the line fitted to it and its R².
+
+    Args:
+        comparison: the fits.
+        title: over all panels.
+        quantities: one panel each.
+        group: what the networks' groups are, for the legend.
+    """
+    with figure(1.2 + 3.4 * len(quantities), 3.7) as drawn:
+        panels = drawn.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
+        for axes, quantity in zip(panels, quantities, strict=True):
+            fit = comparison.fits[quantity]
+            _networks(axes, comparison.networks, quantity, group)
+            _line(axes, fit.fit, band=False)
+            low, high = fit.r2_interval
+            axes.set_title(f"R² {fit.fit.r2:.2f}  [{low:.2f}, {high:.2f}]")
+        panels[0].set_ylabel("test accuracy (mean of seeds)")
+        panels[-1].legend(loc="lower right", fontsize=8, handletextpad=0.2)
+        drawn.suptitle(title, x=0.01, ha="left", fontsize=11)
+        return drawn
+
+
+def marked_figure(comparison: Comparison, marks: Sequence[Mark], *, title: str, predicted: bool = True) -> Figure:
+    """Accuracy against mass with the fitted line, its 95 % band, and marked networks with ±1 sd over their seeds."""
+    with figure(7.0, 4.2) as drawn:
+        axes = drawn.subplots()
+        _networks(axes, comparison.networks, "nn_mass", "depth", faint=True)
+        _line(axes, comparison.mass, band=True, beyond=[mark.network.nn_mass for mark in marks])
+        for mark, marker in zip(marks, "*X", strict=False):
+            network = mark.network
+            axes.errorbar(
+                network.nn_mass,
+                network.accuracy,
+                network.accuracy_std,
+                fmt=marker,
+                markersize=13,
+                capsize=4,
+                color=mark.colour,
+                markeredgecolor="white",
+                label=f"{mark.label}: {network.macs:,} MACs",
+                zorder=5,
+            )
+        axes.set_title(title)
+        axes.set_ylabel("test accuracy (mean of seeds)")
+        axes.legend(loc="lower right", fontsize=8)
+        return drawn
+
+
+def _networks(axes: Any, networks: Sequence[Network], quantity: str, group: str, *, faint: bool = False) -> None:
+    groups = sorted({network.group for network in networks}, key=lambda g: (len(str(g)), str(g)))
+    for i, name in enumerate(groups):
+        members = [network for network in networks if network.group == name]
+        axes.plot(
+            [getattr(network, quantity) for network in members],
+            [network.accuracy for network in members],
+            _MARKERS[i % len(_MARKERS)],
+            color="#9a9a9a" if faint else COLOURS[i % len(COLOURS)],
+            alpha=0.5 if faint else 0.85,
+            markersize=5,
+            label=f"{group} {name}" + (" (fitted)" if faint else ""),
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel(_LABELS[quantity])
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(_short))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g} %"))
+
+
+def _line(axes: Any, fit: LogFit, *, band: bool, beyond: Sequence[float] = ()) -> None:
+    x = np.geomspace(min([fit.range[0], *beyond]), max([fit.range[1], *beyond]), 100)
+    prediction = fit.predict(x, extrapolate=True)
+    axes.plot(x, prediction.mean, color="black", linewidth=1.2, zorder=3, label="line in log NN-Mass" if band else None)
+    if band:
+        axes.fill_between(
+            x, prediction.low, prediction.high, color="#0072b2", alpha=0.12, linewidth=0, label="95 % for a new network"
+        )
+
+
+def _short(value: float, _: object) -> str:
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{value / factor:g}{unit}"
+    return f"{value:g}"

@@ -1,0 +1,183 @@
+"""The report of a compressed network."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nnmass import atomic
+from nnmass.design import Compression
+from nnmass.experiments import CompressionOutcome
+from nnmass.networks import Network as Module
+from nnmass.prediction import Network
+from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
+from nnmass.reporting.page import Section, render_page
+from nnmass.reporting.style import COLOURS, save
+from nnmass.reporting.tables import TextTable, comparison_rows
+from nnmass.reporting.topology import topology_figure
+from nnmass.training import save_weights
+
+NAMES = ("reference", "compressed")
+
+
+def compression_rows(outcome: CompressionOutcome) -> TextTable:
+    """Mass, costs, predicted and measured accuracy of reference and compressed, and their ratio or difference."""
+    columns = ("", "depth", "max skips", "NN-Mass", "params", "MACs", "predicted [95 %]", "measured ± sd")
+    table = outcome.compression.table
+    rows = []
+    for name in NAMES:
+        row = table[name]
+        depth, skips = (", ".join(map(str, _one_if_equal(row[key]))) for key in ("depth", "max_skips"))
+        costs = (f"{row['nn_mass']:.2f}", f"{row['params']:,}", f"{row['macs']:,}")
+        rows.append((name, depth, skips, *costs, _predicted(outcome, name), _measured(outcome, name)))
+    ratio = table["ratio"]
+    ratios = (f"× {ratio['nn_mass']:.3f}", f"× {ratio['params']:.3f}", f"× {ratio['macs']:.3f}")
+    rows.append(("compressed / reference", "", "", *ratios, "", _difference(outcome)))
+    return columns, rows
+
+
+def summary(outcome: CompressionOutcome) -> str:
+    """The outcome in one or two sentences."""
+    ratio = outcome.compression.table["ratio"]
+    text = (
+        f"The compressed network has {ratio['macs']:.2f} × the MACs and {ratio['params']:.2f} × the parameters of the "
+        f"reference at {ratio['nn_mass']:.3f} × its NN-Mass."
+    )
+    found = outcome.verification
+    if found is None:
+        return text
+    return (
+        f"{text}  Trained alike on {outcome.data} with {found.seeds} seeds each, its test accuracy differs by "
+        f"{100 * found.difference:+.2f} points (95 % interval {100 * found.low:+.2f} … {100 * found.high:+.2f})."
+    )
+
+
+def write_compression(
+    outcome: CompressionOutcome, model: Module, folder: str | os.PathLike[str], extra: dict[str, Any]
+) -> dict[str, Any]:
+    """Write compressed.json, weights.safetensors, report.html, its pictures and result.json to a folder.
+
+    Args:
+        outcome: what to report.
+        model: the compressed network; the specification that is written has its links.
+        folder: made where it is missing.
+        extra: joined to the result, e.g. provenance.
+
+    Returns:
+        What result.json holds.
+    """
+    target = Path(folder)
+    fixed = replace(outcome, compression=replace(outcome.compression, spec=model.spec))
+    values = {**fixed.to_dict(), **extra}
+    model.spec.to_json(target / "compressed.json")
+    save_weights(model, target / "weights.safetensors")
+    for section in (sections := _sections(fixed)):
+        if section.drawn is not None:
+            save(section.drawn, target / f"{section.heading.lower().replace(' ', '-')}.png")
+    page = render_page("Compressed at equal NN-Mass", summary(fixed), sections, extra)
+    atomic.write_text(target / "report.html", page)
+    atomic.write_json(target / "result.json", values)
+    return values
+
+
+def _sections(outcome: CompressionOutcome) -> list[Section]:
+    compression = outcome.compression
+    named = [("reference", compression.reference), ("compressed", compression.spec)]
+    topology = Section(
+        "Skip topology",
+        drawn=topology_figure(named),
+        caption="Every dot is a layer, every arc a set of skip channels from one layer to a later one.  Where links "
+        "are drawn at random, those of seed 0 are shown.",
+    )
+    costs = Section("Costs and accuracy", _cost_notes(outcome), compression_rows(outcome))
+    if outcome.comparison is None:
+        return [costs, topology]
+    return [costs, _accuracy_section(outcome), topology, _baseline_section(outcome)]
+
+
+def _cost_notes(outcome: CompressionOutcome) -> list[str]:
+    compression = outcome.compression
+    lowest = min(min(depths) for depths in compression.domain.depth_choices(compression.reference))
+    notes = [
+        f"Cheapest in {compression.objective} of {compression.examined:,} specifications with the reference's widths, "
+        f"depth at least {lowest} and density at most {compression.domain.max_density:g}, of equal NN-Mass within "
+        f"{compression.tolerance:.0%}; every one was weighed, so within this domain there is no cheaper one."
+    ]
+    if outcome.not_predicted:
+        notes.append(f"No prediction: {outcome.not_predicted}")
+    if outcome.verification is None:
+        notes.append("Not measured: run with --verify to train both.")
+    return notes
+
+
+def _accuracy_section(outcome: CompressionOutcome) -> Section:
+    assert outcome.comparison is not None
+    comparison = outcome.comparison
+    marks = [Mark(name, network, COLOURS[i]) for i, (name, network) in enumerate(_measured_networks(outcome))]
+    return Section(
+        "Accuracy against NN-Mass",
+        [
+            f"The line is fitted to {comparison.mass.n} smaller networks trained alike, "
+            f"{comparison.networks[0].seeds} seeds each; reference and compressed are not among them.  "
+            "It predicts the mean over seeds of a new network."
+        ],
+        drawn=marked_figure(comparison, marks, title=f"{outcome.data}: test accuracy against NN-Mass"),
+        caption="Grey: the fitted networks.  Marked: reference and compressed as measured, with one standard deviation "
+        "over seeds.",
+    )
+
+
+def _baseline_section(outcome: CompressionOutcome) -> Section:
+    assert outcome.comparison is not None
+    return Section(
+        "How far to trust it",
+        [
+            "The same networks fitted on plain counts.  R² with a bootstrap interval over networks; errors are root "
+            "mean squares in percentage points: of each network predicted from all others, and of each depth predicted "
+            "from the other depths."
+        ],
+        comparison_rows(outcome.comparison),
+        accuracy_figure(outcome.comparison, title="The fitted networks: mass beside plain counts"),
+        "Mean test accuracy of the fitted networks against the logarithm of NN-Mass, parameters and MACs.",
+    )
+
+
+def _measured_networks(outcome: CompressionOutcome) -> list[tuple[str, Network]]:
+    if outcome.verification is None:
+        return []
+    compression: Compression = outcome.compression
+    pairs = zip(
+        NAMES,
+        (compression.reference, compression.spec),
+        (outcome.verification.reference, outcome.verification.compressed),
+        strict=True,
+    )
+    return [
+        (name, Network(s.nn_mass, s.params, s.macs, m.mean, outcome.verification.seeds, m.std, str(s.cells[0].depth)))
+        for name, s, m in pairs
+    ]
+
+
+def _predicted(outcome: CompressionOutcome, name: str) -> str:
+    if name not in outcome.predictions:
+        return "–"
+    p = outcome.predictions[name]
+    return f"{100 * p.mean:.1f} % [{100 * p.low:.1f}, {100 * p.high:.1f}]"
+
+
+def _measured(outcome: CompressionOutcome, name: str) -> str:
+    if outcome.verification is None:
+        return "–"
+    measured = getattr(outcome.verification, name)
+    return f"{100 * measured.mean:.2f} ± {100 * measured.std:.2f} %"
+
+
+def _difference(outcome: CompressionOutcome) -> str:
+    found = outcome.verification
+    if found is None:
+        return ""
+    return f"{100 * found.difference:+.2f} [{100 * found.low:+.2f}, {100 * found.high:+.2f}] points"
+
+
+def _one_if_equal(values: list[int]) -> list[int]:
+    return values[:1] if len(set(values)) == 1 else values

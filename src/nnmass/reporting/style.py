@@ -1,0 +1,63 @@
+"""One look for all pictures: quiet axes, colours that the colour-blind can tell apart, files that are written whole."""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from nnmass import atomic
+from nnmass.errors import InvalidValueError
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+"""Okabe and Ito's palette."""
+
+_SETTINGS: Any = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "nnmass",
+}
+_FORMATS = {".png", ".svg", ".pdf"}
+
+
+@contextmanager
+def figure(width: float, height: float) -> Iterator[Figure]:
+    """Draw on a figure of this size (inches) without touching pyplot or the caller's settings."""
+    with rc_context(_SETTINGS):
+        drawn = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(drawn)
+        yield drawn
+
+
+def picture(drawn: Figure, kind: str) -> bytes:
+    """Render a figure as ``"png"``, ``"svg"`` or ``"pdf"``."""
+    buffer = io.BytesIO()
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    with rc_context(_SETTINGS):
+        drawn.savefig(buffer, format=kind, dpi=144, metadata=metadata)
+    return buffer.getvalue()
+
+
+def save(drawn: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure to a .png, .svg or .pdf file.
+
+    Raises:
+        InvalidValueError: another ending.
+    """
+    target = Path(path)
+    if target.suffix not in _FORMATS:
+        raise InvalidValueError(f"{target}: pictures end in {', '.join(sorted(_FORMATS))}, got {target.suffix!r}")
+    return atomic.write_bytes(target, picture(drawn, target.suffix[1:]))

@@ -1,0 +1,20 @@
+"""Many runs: what to train, where to keep it, and who trains it."""
+
+from nnmass.sweeps.plan import Run, grid, plan_runs
+from nnmass.sweeps.runner import STACK_SIZE, SweepProgress, data_label, run_sweep
+from nnmass.sweeps.store import RunStore, StoredRun, stored_run
+from nnmass.sweeps.summary import seed_means
+
+__all__ = [
+    "STACK_SIZE",
+    "Run",
+    "RunStore",
+    "StoredRun",
+    "SweepProgress",
+    "data_label",
+    "grid",
+    "plan_runs",
+    "run_sweep",
+    "seed_means",
+    "stored_run",
+]

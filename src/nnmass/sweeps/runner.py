@@ -1,0 +1,199 @@
+"""Training what a store lacks, on all cores."""
+
+import multiprocessing
+import os
+import queue
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import Any, TypeAlias
+
+import torch
+
+from nnmass.architectures import DenseMLP, Specification
+from nnmass.data import Dataset
+from nnmass.errors import InvalidValueError
+from nnmass.sweeps.plan import Run, plan_runs
+from nnmass.sweeps.store import RunStore, StoredRun, stored_run
+from nnmass.training import DivergedError, TrainingConfig, check_fits, train, train_stacked
+
+SweepProgress: TypeAlias = Callable[[int, int], None]
+"""Called with epochs done and epochs in all, counted over the networks that were missing at the start."""
+
+STACK_SIZE = 64
+_POLL = 0.2  # seconds
+
+
+def run_sweep(
+    specs: Sequence[Specification],
+    data: Dataset,
+    store: RunStore,
+    config: TrainingConfig | None = None,
+    *,
+    seeds: Sequence[int] = range(5),
+    workers: int | None = None,
+    stack_size: int = STACK_SIZE,
+    progress: SweepProgress | None = None,
+) -> list[Run]:
+    """Train every specification with every seed, except what the store already has.
+
+    DenseMLPs of one width are trained in stacks (see `train_stacked`), everything else one by one.  A stack's rows are
+    stored together as soon as it ends; after a kill the same call trains exactly what is missing.  A sweep that runs
+    twice on one store at the same time skips what the other has finished.
+
+    Args:
+        specs: the specifications.
+        data: what to learn.
+        store: where the rows go.
+        config: how to train.
+        seeds: of the runs.
+        workers: processes, each with one thread; by default one per core.
+        stack_size: networks per stack at most.
+        progress: told of finished epochs.
+
+    Returns:
+        All runs that the sweep consists of; their keys are in the store.
+
+    Raises:
+        InvalidValueError: no specification, no seed, fewer than one worker or network per stack.
+        DataError: the data does not fit a specification.
+    """
+    config = config or TrainingConfig()
+    if not specs or not seeds:
+        raise InvalidValueError(f"a sweep needs specifications and seeds, got {len(specs)} and {len(seeds)}")
+    workers = workers if workers is not None else os.cpu_count() or 1
+    for name, value in (("workers", workers), ("stack_size", stack_size)):
+        if value < 1:
+            raise InvalidValueError(f"{name} must be at least 1, got {value}")
+    for spec in specs:
+        check_fits(spec, data)
+    runs = plan_runs(specs, seeds=seeds, data=data_label(data), config=config)
+    missing = set(store.missing([run.key for run in runs]))
+    jobs = list(_jobs([run for run in runs if run.key in missing], stack_size))
+    total = len(missing) * config.epochs
+    if progress:
+        progress(0, total)
+    if workers == 1 or len(jobs) == 1:
+        _run_here(jobs, data, store, progress, total)
+    elif jobs:
+        _run_in_processes(jobs, data, store, min(workers, len(jobs)), progress, total)
+    return runs
+
+
+def data_label(data: Dataset) -> str:
+    """Name and source of a data set, as the store keeps it."""
+    return f"{data.name} ({data.source}, {len(data.train)} training samples)"
+
+
+def _jobs(runs: Sequence[Run], stack_size: int) -> Iterator[list[Run]]:
+    """Group runs that can be trained together: DenseMLPs of one shape and seed; others alone."""
+
+    def group(run: Run) -> tuple[Any, ...]:
+        spec = run.spec
+        if isinstance(spec, DenseMLP):
+            return (run.seed, spec.width, spec.in_features, spec.num_classes, spec.activation)
+        return (run.seed, run.key)
+
+    groups: dict[tuple[Any, ...], list[Run]] = {}
+    for run in runs:
+        groups.setdefault(group(run), []).append(run)
+    for members in groups.values():
+        for i in range(0, len(members), stack_size):
+            yield members[i : i + stack_size]
+
+
+def train_job(job: Sequence[Run], data: Dataset, progress: Callable[[int], None] | None = None) -> list[StoredRun]:
+    """Train the runs of one job and return their rows."""
+    config, seed = job[0].config, job[0].seed
+    if isinstance(job[0].spec, DenseMLP) and config.augment == "none":
+        specs = [run.spec for run in job if isinstance(run.spec, DenseMLP)]
+        results = train_stacked(specs, data, config, seed=seed, progress=progress)
+        return [
+            stored_run(run, result.train_loss, result.validation_accuracy[-1], result.test_accuracy)
+            for run, result in zip(job, results, strict=True)
+        ]
+    return [_train_one(run, data, progress) for run in job]
+
+
+def _train_one(run: Run, data: Dataset, progress: Callable[[int], None] | None) -> StoredRun:
+    try:
+        result = train(run.spec, data, run.config, seed=run.seed, progress=progress)
+    except DivergedError:
+        return stored_run(run, [float("inf")], 0.0, 0.0)
+    return stored_run(run, result.train_loss, result.validation_accuracy[-1], result.test_accuracy)
+
+
+def _run_here(
+    jobs: Sequence[list[Run]], data: Dataset, store: RunStore, progress: SweepProgress | None, total: int
+) -> None:
+    count = 0
+
+    def advance(epochs: int) -> None:
+        nonlocal count
+        count += epochs
+        if progress:
+            progress(count, total)
+
+    for job in jobs:
+        store.add(train_job(job, data, advance))
+
+
+_worker_data: Dataset
+_worker_queue: Any
+
+
+def _start_worker(data: Dataset, epochs: Any) -> None:
+    """Prepare a worker process: one thread, and Ctrl-C left to the parent."""
+    global _worker_data, _worker_queue  # a process pool has no other place for them
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    _worker_data, _worker_queue = data, epochs
+
+
+def _work(job: list[Run]) -> list[StoredRun]:
+    return train_job(job, _worker_data, _worker_queue.put)
+
+
+def _run_in_processes(
+    jobs: Sequence[list[Run]],
+    data: Dataset,
+    store: RunStore,
+    workers: int,
+    progress: SweepProgress | None,
+    total: int,
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    epochs = context.Queue()
+    count = 0
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (data, epochs))
+    try:
+        waiting = list(jobs)
+        running: set[Future[list[StoredRun]]] = set()
+        while waiting or running:
+            while waiting and len(running) < workers:
+                wanted = set(store.missing([run.key for run in waiting[0]]))
+                job = [run for run in waiting.pop(0) if run.key in wanted]
+                if job:
+                    running.add(pool.submit(_work, job))
+            finished, running = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
+            for future in finished:
+                store.add(future.result())
+            count += _drain(epochs)
+            if progress:
+                progress(count, total)
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        epochs.close()
+
+
+def _drain(epochs: Any) -> int:
+    count = 0
+    while True:
+        try:
+            count += epochs.get_nowait()
+        except queue.Empty:
+            return count

@@ -1,0 +1,206 @@
+"""Runs in one SQLite file: atomic, shared by several writers, readable by anything."""
+
+import csv
+import io
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nnmass import atomic
+from nnmass.architectures import Specification, spec_from_dict
+from nnmass.errors import InvalidValueError, StoreError
+
+_APPLICATION = 0x6E6E6D61  # "nnma", in the header of the file
+_VERSION = 1
+_COLUMNS = (
+    ("key", "TEXT PRIMARY KEY"),
+    ("family", "TEXT NOT NULL"),
+    ("spec", "TEXT NOT NULL"),
+    ("depth", "TEXT NOT NULL"),
+    ("nn_mass", "REAL NOT NULL"),
+    ("params", "INTEGER NOT NULL"),
+    ("macs", "INTEGER NOT NULL"),
+    ("data", "TEXT NOT NULL"),
+    ("training", "TEXT NOT NULL"),
+    ("seed", "INTEGER NOT NULL"),
+    ("status", "TEXT NOT NULL CHECK (status IN ('finished', 'diverged'))"),
+    ("train_loss", "TEXT NOT NULL"),
+    ("validation_accuracy", "REAL"),
+    ("test_accuracy", "REAL"),
+    ("finished_at", "TEXT NOT NULL"),
+)
+_NAMES = tuple(name for name, _ in _COLUMNS)
+_WAIT = 60.0  # seconds that a writer waits for another
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One row of a store.
+
+    Attributes:
+        key: digest of specification, seed, data and training.
+        family: of the specification.
+        spec: the specification as JSON, without links unless they were given.
+        depth: layers: a number, or one per cell as in (5, 7).
+        nn_mass: NN-Mass.
+        params: trainable parameters.
+        macs: multiply-accumulates of one input.
+        data: data set and source.
+        training: the training configuration as JSON.
+        seed: of the run.
+        status: ``"finished"``, or ``"diverged"``: then there are no accuracies.
+        train_loss: mean loss of each epoch as JSON, null where it was not finite.
+        validation_accuracy: after the last epoch, in [0, 1].
+        test_accuracy: after the last epoch, in [0, 1].
+        finished_at: UTC, ISO 8601.
+    """
+
+    key: str
+    family: str
+    spec: str
+    depth: str
+    nn_mass: float
+    params: int
+    macs: int
+    data: str
+    training: str
+    seed: int
+    status: str
+    train_loss: str
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    finished_at: str
+
+    @cached_property
+    def specification(self) -> Specification:
+        """The specification."""
+        return spec_from_dict(json.loads(self.spec), where=f"run {self.key}")
+
+
+class RunStore:
+    """A SQLite file of runs, in write-ahead mode, so that readers and writers do not block each other.
+
+    Args:
+        path: the file; made where it is missing, unless ``create`` is false.
+        create: whether it may be made.
+
+    Raises:
+        StoreError: missing, damaged, or not a run store.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+        self.path = Path(path)
+        if not create and not self.path.is_file():
+            raise StoreError(f"{self.path}: no such run store")
+        if self.path.exists() and not self.path.is_file():
+            raise StoreError(f"{self.path}: is not a file")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._connect() as connection:
+            self._prepare(connection)
+
+    def add(self, runs: Iterable[StoredRun]) -> None:
+        """Add runs in one transaction; those that are there already stay as they are."""
+        rows = [tuple(getattr(run, name) for name in _NAMES) for run in runs]
+        marks = ", ".join("?" * len(_NAMES))
+        with self._connect() as connection:
+            connection.executemany(f"INSERT OR IGNORE INTO runs ({', '.join(_NAMES)}) VALUES ({marks})", rows)
+
+    def missing(self, keys: Sequence[str]) -> list[str]:
+        """Those of the keys that have no run, in their order."""
+        with self._connect() as connection:
+            found = {key for (key,) in connection.execute("SELECT key FROM runs")}
+        return [key for key in keys if key not in found]
+
+    def runs(self, *, data: str | None = None) -> list[StoredRun]:
+        """All runs, oldest first; only those whose data is or begins with the name ``data`` where that is given."""
+        with self._connect() as connection:
+            rows = [
+                StoredRun(*row) for row in connection.execute(f"SELECT {', '.join(_NAMES)} FROM runs ORDER BY rowid")
+            ]
+        return [run for run in rows if data is None or run.data == data or run.data.startswith(f"{data} (")]
+
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """Write all runs to a CSV or Parquet file, chosen by its ending.
+
+        Raises:
+            InvalidValueError: another ending.
+        """
+        target = Path(path)
+        rows = [{name: getattr(run, name) for name in _NAMES} for run in self.runs()]
+        if target.suffix == ".csv":
+            text = io.StringIO()
+            writer = csv.DictWriter(text, _NAMES, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            return atomic.write_text(target, text.getvalue())
+        if target.suffix == ".parquet":
+            buffer = io.BytesIO()
+            pq.write_table(pa.Table.from_pylist(rows, schema=_arrow_schema()), buffer)
+            return atomic.write_bytes(target, buffer.getvalue())
+        raise InvalidValueError(f"{target}: runs are exported to .csv or .parquet, got {target.suffix or 'no ending'}")
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = sqlite3.connect(self.path, timeout=_WAIT)
+            try:
+                with connection:
+                    yield connection
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: damaged, or not a run store ({error})") from None
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if application == 0 and tables == 0:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS)
+            connection.execute(f"CREATE TABLE IF NOT EXISTS runs ({columns})")
+            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+        elif application != _APPLICATION:
+            raise StoreError(f"{self.path}: is a SQLite file, but not a run store")
+        elif version != _VERSION:
+            raise StoreError(f"{self.path}: has version {version}, this program reads version {_VERSION}")
+
+
+def stored_run(run: Any, train_loss: Sequence[float], validation_accuracy: float, test_accuracy: float) -> StoredRun:
+    """Make the row of a trained `Run`; one whose loss was not finite has diverged, and keeps no accuracy."""
+    finite = [loss if abs(loss) < float("inf") else None for loss in train_loss]
+    diverged = None in finite
+    return StoredRun(
+        key=run.key,
+        family=run.spec.family,
+        spec=run.spec.model_dump_json(exclude_none=True),
+        depth=str(run.spec.depth),
+        nn_mass=run.spec.nn_mass,
+        params=run.spec.params,
+        macs=run.spec.macs,
+        data=run.data,
+        training=run.config.model_dump_json(),
+        seed=run.seed,
+        status="diverged" if diverged else "finished",
+        train_loss=json.dumps(finite),
+        validation_accuracy=None if diverged else validation_accuracy,
+        test_accuracy=None if diverged else test_accuracy,
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _arrow_schema() -> pa.Schema:
+    kinds = {"REAL": pa.float64(), "INTEGER": pa.int64(), "TEXT": pa.string()}
+    return pa.schema([(name, kinds[kind.split()[0]]) for name, kind in _COLUMNS])

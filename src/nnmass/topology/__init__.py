@@ -1,0 +1,25 @@
+"""Cells of a network: skips, density, NN-Mass and degree in closed form.  NumPy only."""
+
+from nnmass.topology.cell import (
+    MIN_DENSITY_DEPTH,
+    Cell,
+    average_degree,
+    cell_density,
+    nn_mass,
+    num_skips,
+    possible_skips,
+)
+from nnmass.topology.links import CellLinks, check_links, draw_links
+
+__all__ = [
+    "MIN_DENSITY_DEPTH",
+    "Cell",
+    "CellLinks",
+    "average_degree",
+    "cell_density",
+    "check_links",
+    "draw_links",
+    "nn_mass",
+    "num_skips",
+    "possible_skips",
+]

@@ -1,0 +1,23 @@
+"""Training: one network in a plain loop, or many small ones in a stack."""
+
+from nnmass.training.batches import check_fits
+from nnmass.training.checkpoint import load_weights, save_weights
+from nnmass.training.config import TrainingConfig, default_config
+from nnmass.training.loop import DivergedError, Progress, train
+from nnmass.training.result import TrainingResult
+from nnmass.training.stack import StackedDenseMLP
+from nnmass.training.stacked import train_stacked
+
+__all__ = [
+    "DivergedError",
+    "Progress",
+    "StackedDenseMLP",
+    "TrainingConfig",
+    "TrainingResult",
+    "check_fits",
+    "default_config",
+    "load_weights",
+    "save_weights",
+    "train",
+    "train_stacked",
+]

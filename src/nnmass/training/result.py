@@ -1,0 +1,45 @@
+"""What training a network gave."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from nnmass.architectures import Specification
+from nnmass.networks import Network
+from nnmass.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """One trained network and its figures.
+
+    Attributes:
+        spec: its specification, links included.
+        seed: what its links, weights and batches were drawn from.
+        config: how it was trained.
+        train_loss: mean cross-entropy of each epoch's batches, in nats.
+        validation_accuracy: after each epoch, in [0, 1].
+        test_accuracy: after the last epoch, in [0, 1].
+        model: the network, in evaluation mode.
+    """
+
+    spec: Specification
+    seed: int
+    config: TrainingConfig
+    train_loss: tuple[float, ...]
+    validation_accuracy: tuple[float, ...]
+    test_accuracy: float
+    model: Network
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the weights."""
+        return {
+            "spec": self.spec.model_dump(mode="json", exclude_none=True),
+            "nn_mass": self.spec.nn_mass,
+            "params": self.spec.params,
+            "macs": self.spec.macs,
+            "seed": self.seed,
+            "training": self.config.model_dump(mode="json"),
+            "train_loss": list(self.train_loss),
+            "validation_accuracy": list(self.validation_accuracy),
+            "test_accuracy": self.test_accuracy,
+        }
