@@ -3,6 +3,7 @@
 from nnmass.experiments.calibration import calibrate, calibration_grid
 from nnmass.experiments.compression import measure_compression, train_compressed
 from nnmass.experiments.mlp_accuracy import MLPAccuracy, mlp_accuracy, mlp_grid
+from nnmass.experiments.mlp_compression import mlp_compression, mlp_references
 from nnmass.experiments.outcome import CompressionOutcome
 from nnmass.experiments.verification import Measured, Verification, verify
 
@@ -15,7 +16,9 @@ __all__ = [
     "calibration_grid",
     "measure_compression",
     "mlp_accuracy",
+    "mlp_compression",
     "mlp_grid",
+    "mlp_references",
     "train_compressed",
     "verify",
 ]

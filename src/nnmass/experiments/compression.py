@@ -28,6 +28,7 @@ def measure_compression(
     calibrate: bool | None = None,
     verify: bool = False,
     seeds: int = 5,
+    calibration_seeds: int | None = None,
     workers: int | None = None,
 ) -> CompressionOutcome:
     """Predict the accuracy of reference and compressed from smaller networks, and train both.
@@ -40,14 +41,21 @@ def measure_compression(
         bar: shows progress.
         calibrate: whether to train networks to predict from; None: for a DenseMLP, which is cheap.
         verify: whether to train reference and compressed.
-        seeds: per network.
+        seeds: of reference and compressed.
+        calibration_seeds: of the networks to predict from; None: as many.
         workers: processes.
     """
     comparison = verification = None
     if calibrate if calibrate is not None else isinstance(compression.reference, DenseMLP):
         with bar("networks to predict from") as progress:
             comparison = fit_small_networks(
-                compression, data, store, config, seeds=seeds, workers=workers, progress=progress
+                compression,
+                data,
+                store,
+                config,
+                seeds=calibration_seeds or seeds,
+                workers=workers,
+                progress=progress,
             )
     if verify:
         with bar("reference and compressed") as progress:

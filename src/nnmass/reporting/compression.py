@@ -1,6 +1,7 @@
 """The report of a compressed network."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,34 @@ NAMES = ("reference", "compressed")
 
 def compression_rows(outcome: CompressionOutcome) -> TextTable:
     """Mass, costs, predicted and measured accuracy of reference and compressed, and their ratio or difference."""
-    columns = ("", "depth", "max skips", "NN-Mass", "params", "MACs", "predicted [95 %]", "measured ± sd")
     table = outcome.compression.table
-    rows = []
-    for name in NAMES:
-        row = table[name]
-        depth, skips = (", ".join(map(str, _one_if_equal(row[key]))) for key in ("depth", "max_skips"))
-        costs = (f"{row['nn_mass']:.2f}", f"{row['params']:,}", f"{row['macs']:,}")
-        rows.append((name, depth, skips, *costs, _predicted(outcome, name), _measured(outcome, name)))
     ratio = table["ratio"]
-    ratios = (f"× {ratio['nn_mass']:.3f}", f"× {ratio['params']:.3f}", f"× {ratio['macs']:.3f}")
-    rows.append(("compressed / reference", "", "", *ratios, "", _difference(outcome)))
-    return columns, rows
+
+    def row(label: str, text: Callable[[str], str], last: str = "") -> tuple[str, ...]:
+        return (label, *(text(name) for name in NAMES), last)
+
+    def listed(key: str) -> Callable[[str], str]:
+        return lambda name: ", ".join(map(str, _one_if_equal(table[name][key])))
+
+    rows = [
+        row("depth", listed("depth")),
+        row("max skips", listed("max_skips")),
+        row("NN-Mass", lambda name: f"{table[name]['nn_mass']:.2f}", f"× {ratio['nn_mass']:.3f}"),
+        row("params", lambda name: f"{table[name]['params']:,}", f"× {ratio['params']:.3f}"),
+        row("MACs", lambda name: f"{table[name]['macs']:,}", f"× {ratio['macs']:.3f}"),
+    ]
+    if outcome.predictions:
+        rows.append(row("predicted accuracy", lambda name: _predicted(outcome, name)))
+        rows.append(row("  95 % interval", lambda name: _interval(outcome, name)))
+    if outcome.verification is not None:
+        found = outcome.verification
+        rows.append(
+            row("measured accuracy", lambda name: _measured(outcome, name), f"{100 * found.difference:+.2f} points")
+        )
+        rows.append(
+            ("  95 % interval", "", f"{found.seeds} seeds each", f"{100 * found.low:+.2f} … {100 * found.high:+.2f}")
+        )
+    return ("", *NAMES, "compressed / reference"), rows
 
 
 def summary(outcome: CompressionOutcome) -> str:
@@ -159,24 +176,19 @@ def _measured_networks(outcome: CompressionOutcome) -> list[tuple[str, Network]]
 
 
 def _predicted(outcome: CompressionOutcome, name: str) -> str:
+    return f"{100 * outcome.predictions[name].mean:.2f} %" if name in outcome.predictions else "–"
+
+
+def _interval(outcome: CompressionOutcome, name: str) -> str:
     if name not in outcome.predictions:
         return "–"
-    p = outcome.predictions[name]
-    return f"{100 * p.mean:.1f} % [{100 * p.low:.1f}, {100 * p.high:.1f}]"
+    prediction = outcome.predictions[name]
+    return f"{100 * prediction.low:.1f} … {100 * prediction.high:.1f}"
 
 
 def _measured(outcome: CompressionOutcome, name: str) -> str:
-    if outcome.verification is None:
-        return "–"
     measured = getattr(outcome.verification, name)
     return f"{100 * measured.mean:.2f} ± {100 * measured.std:.2f} %"
-
-
-def _difference(outcome: CompressionOutcome) -> str:
-    found = outcome.verification
-    if found is None:
-        return ""
-    return f"{100 * found.difference:+.2f} [{100 * found.low:+.2f}, {100 * found.high:+.2f}] points"
 
 
 def _one_if_equal(values: list[int]) -> list[int]:
