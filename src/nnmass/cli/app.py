@@ -1,8 +1,10 @@
 """The application: its commands, and what becomes of errors."""
 
 import sys
+from typing import NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from nnmass.cli.analyze import analyze
 from nnmass.cli.compress import compress
@@ -12,32 +14,42 @@ from nnmass.cli.sweep import sweep
 from nnmass.cli.train import train
 from nnmass.errors import NNMassError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="nnmass",
     help="Choose, shrink and explain a deep network from its topology, before anyone trains it.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (analyze, compress, train, sweep, fit, reproduce):
     app.command()(command)
 
 
-@app.callback()
-def _commands() -> None:
-    pass
+@app.callback(invoke_without_command=True)
+def _commands(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 1 or 2."""
     try:
-        app()
+        code = app(standalone_mode=False) or 0
+    except TyperException as error:
+        _fail(error.format_message(), error.exit_code)
     except NNMassError as error:
-        print(f"nnmass: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print(
-            "nnmass: interrupted; what was finished is kept, and the same command goes on from there", file=sys.stderr
-        )
-        sys.exit(130)
+        _fail(str(error), 1)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+    if code == _INTERRUPTED:
+        _fail("interrupted; what was finished is kept, and the same command goes on from there", code)
+    sys.exit(code)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"nnmass: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,108 @@
+import json
+import re
+
+import pytest
+
+from nnmass import compress, load_spec
+from nnmass.training import load_weights
+
+QUICK = ("--epochs", 1, "--seeds", 2, "--workers", 1)
+
+
+def test_without_data_gives_specification_weights_and_report(nnmass, reference, tmp_path):
+    result = nnmass("compress", "--reference", reference, "--out", tmp_path / "out", "--json")
+    assert result.code == 0
+    values = result.json()
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {
+        "compressed.json",
+        "weights.safetensors",
+        "report.html",
+        "result.json",
+        "skip-topology.png",
+    }
+    assert values == json.loads((tmp_path / "out" / "result.json").read_text())
+    assert values["table"] == compress(load_spec(reference)).table
+    assert values["weights"] == "initial, seed 0"
+    assert values["verification"] is None
+
+
+def test_with_data_and_verify_predicts_and_measures(nnmass, reference, tmp_path):
+    out = tmp_path / "out"
+    result = nnmass(
+        "compress", "--reference", reference, "--data", "digits", "--verify", *QUICK, "--out", out, "--json"
+    )
+    assert result.code == 0, result.err
+    values = result.json()
+    assert values["verification"]["seeds"] == 2
+    assert set(values["prediction"]) == {"reference", "compressed"}
+    assert values["fit"]["fits"].keys() == {"nn_mass", "params", "macs"}
+    spec = load_spec(out / "compressed.json")
+    load_weights(spec.build(seed=7), out / "weights.safetensors")
+    page = (out / "report.html").read_text()
+    assert page.count("<svg") == 3
+    assert "95 % interval" in page
+
+
+def test_a_second_call_trains_nothing_again(nnmass, reference, tmp_path):
+    arguments = ("compress", "--reference", reference, "--data", "digits", *QUICK, "--out", tmp_path / "out", "--json")
+    first = nnmass(*arguments).json()
+    stored = (tmp_path / "out" / "runs.sqlite").stat().st_mtime_ns
+    second = nnmass(*arguments).json()
+    assert second["prediction"] == first["prediction"]
+    assert (tmp_path / "out" / "runs.sqlite").stat().st_mtime_ns == stored
+
+
+def test_the_table_shows_the_outcome(nnmass, reference, tmp_path):
+    result = nnmass("compress", "--reference", reference, "--keep", 0.9, "--out", tmp_path)
+    assert result.code == 0
+    assert "NN-Mass" in result.out
+    assert "compressed / reference" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--max-macs", "10"), 1, "no specification of NN-Mass .* at most 10 macs; the cheapest has"),
+        (("--max-macs", "0"), 2, "'0' is not a positive whole number"),
+        (("--max-params", "many"), 2, "'many' is not a positive whole number"),
+        (("--keep", "1.5"), 2, r"must lie in \(0, 1\], got 1.5"),
+        (("--keep", "0.5", "--max-macs", "1k"), 2, "give --keep or --max-macs, not both"),
+        (("--tolerance", "-1"), 1, r"tolerance must lie in \[0, 1\), got -1.0"),
+        (("--max-density", "2"), 1, r"max_density must lie in \(0, 1\], got 2.0"),
+        (("--min-depth", "1"), 1, "min_depth must be at least 3, got 1"),
+        (("--verify",), 2, "--verify and --calibrate need --data"),
+        (("--data", "nowhere"), 1, "data 'nowhere' is neither one of digits, "),
+        (("--data", "linear"), 1, "linear: its inputs have the shape .* reads 64 values"),
+        (("--data", "digits", "--verify", "--seeds", "1"), 2, "needs at least 2 seeds"),
+        (("--data", "digits", "--epochs", "0"), 2, "--epochs"),
+        (("--data", "digits", "--optimizer", "magic"), 1, "optimizer should be 'adam' or 'sgd', got 'magic'"),
+        (("--objective", "beauty"), 2, "beauty"),
+        (("--wrong-flag",), 2, "--wrong-flag"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(nnmass, reference, tmp_path, arguments, code, message):
+    result = nnmass("compress", "--reference", reference, "--out", tmp_path / "out", *arguments)
+    assert result.code == code
+    assert re.search(message, " ".join(result.err.replace("│", " ").split()))
+    assert result.err.count("\n") == 1
+
+
+def test_a_reference_without_skips_is_refused(nnmass, tmp_path):
+    path = tmp_path / "plain.json"
+    path.write_text('{"family": "DenseMLP", "width": 4, "depth": 10, "max_skips": 0}')
+    result = nnmass("compress", "--reference", path, "--out", tmp_path / "out")
+    assert (result.code, result.out) == (1, "")
+    assert "NN-Mass 0" in result.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_store_stays_as_it_is(nnmass, reference, tmp_path):
+    store = tmp_path / "out" / "runs.sqlite"
+    store.parent.mkdir()
+    store.write_bytes(b"not a database, but long enough to be taken for one" * 20)
+    before = store.read_bytes()
+    result = nnmass("compress", "--reference", reference, "--data", "digits", *QUICK, "--out", store.parent)
+    assert result.code == 1
+    assert "damaged, or not a run store" in result.err
+    assert store.read_bytes() == before

@@ -1,0 +1,155 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nnmass import DenseCNN, load_spec
+from nnmass.sweeps import RunStore
+
+QUICK = ("--epochs", 1, "--workers", 1)
+
+
+def test_analyze_shows_cells_and_totals(nnmass, reference):
+    result = nnmass("analyze", reference)
+    assert result.code == 0
+    values = nnmass("analyze", reference, "--json").json()
+    spec = load_spec(reference)
+    assert values["nn_mass"] == spec.nn_mass
+    assert values["flops"] == 2 * spec.macs
+    assert values["cells"][0]["density"] == spec.cells[0].density
+
+
+def test_analyze_leaves_an_undefined_density_open(nnmass, tmp_path):
+    path = DenseCNN(widths=(4, 8), depth=(2, 5), max_skips=3).to_json(tmp_path / "shallow.json")
+    values = nnmass("analyze", path, "--json").json()
+    assert values["cells"][0]["density"] is None
+    assert nnmass("analyze", path).code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file|No such file"),
+        ("{", "not JSON"),
+        ("[]", "must be a JSON object, got list"),
+        ('{"family": "Transformer"}', "family must be one of DenseMLP, DenseCNN, got 'Transformer'"),
+        ('{"family": "DenseMLP", "width": -1, "depth": 0, "max_skips": 1}', "width should be greater than .* got -1"),
+        (
+            '{"family": "DenseMLP", "width": 2.5, "depth": 4, "max_skips": 1}',
+            "width should be a valid integer, got 2.5",
+        ),
+    ],
+)
+def test_a_file_that_is_no_specification_is_one_line(nnmass, tmp_path, content, message):
+    path = tmp_path / "spec.json"
+    if content is not None:
+        path.write_text(content)
+    result = nnmass("analyze", path)
+    assert result.code == 1
+    assert re.search(message, result.err)
+    assert str(path) in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_train_writes_what_it_learned(nnmass, reference, tmp_path):
+    values = nnmass("train", reference, "--out", tmp_path / "run", "--epochs", 2, "--seed", 3, "--json").json()
+    assert values["seed"] == 3
+    assert len(values["train_loss"]) == 2
+    assert values == json.loads((tmp_path / "run" / "result.json").read_text())
+    assert load_spec(tmp_path / "run" / "spec.json").links is not None
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_sweep_and_fit(nnmass, reference, tmp_path):
+    store, table, plot = tmp_path / "runs.sqlite", tmp_path / "runs.csv", tmp_path / "fit.svg"
+    vary = ("--vary", "depth=6,8,10", "--vary", "max_skips=2,4,8")
+    swept = nnmass(
+        "sweep", "--base", reference, "--store", store, *vary, "--seeds", 2, *QUICK, "--export", table, "--json"
+    )
+    assert swept.code == 0, swept.err
+    assert swept.json()["runs"] == 18
+    assert len(table.read_text().splitlines()) == 19
+    fitted = nnmass("fit", store, "--predict", 10, "--plot", plot, "--json").json()
+    assert fitted["networks"] == 9
+    assert fitted["predictions"][0]["low"] < fitted["predictions"][0]["high"]
+    assert plot.read_text().startswith("<?xml")
+    assert "log NN-Mass" in nnmass("fit", store).out
+
+
+def test_fit_refuses_to_extrapolate_unless_told(nnmass, reference, tmp_path):
+    store = tmp_path / "runs.sqlite"
+    nnmass("sweep", "--base", reference, "--store", store, "--vary", "max_skips=2,4,8,16", "--seeds", 1, *QUICK)
+    refused = nnmass("fit", store, "--predict", 5000)
+    assert refused.code == 1
+    assert "lies too far outside the 4 fitted networks" in refused.err
+    assert nnmass("fit", store, "--predict", 5000, "--extrapolate").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("sweep", "--vary", "depth"), 2, "'depth' is not KEY=VALUE"),
+        (("sweep", "--vary", "colour=1,2"), 1, "colour extra inputs are not permitted"),
+        (("sweep", "--vary", "depth=0"), 1, "depth should be greater than or equal to 2, got 0"),
+        (("sweep", "--export", "runs.xlsx"), 2, "must end in .csv or .parquet"),
+        (("sweep", "--seeds", "0"), 2, "--seeds"),
+    ],
+)
+def test_a_mistake_in_a_sweep_is_one_clear_line(nnmass, reference, tmp_path, arguments, code, message):
+    command, *rest = arguments
+    result = nnmass(command, "--base", reference, "--store", tmp_path / "runs.sqlite", *rest)
+    assert result.code == code
+    assert message in " ".join(result.err.replace("│", " ").split())
+
+
+def test_fit_names_a_store_that_is_missing_or_empty(nnmass, tmp_path):
+    assert "no such run store" in nnmass("fit", tmp_path / "none.sqlite").err
+    RunStore(tmp_path / "empty.sqlite")
+    assert "no finished runs among 0" in nnmass("fit", tmp_path / "empty.sqlite").err
+
+
+@pytest.mark.parametrize("experiment", ["mlp-accuracy", "mlp-compression"])
+def test_reproduce_writes_runs_summary_and_picture(nnmass, tmp_path, experiment):
+    out = tmp_path / "out"
+    result = nnmass("reproduce", experiment, "--seeds", 2, *QUICK, "--out", out, "--json")
+    assert result.code == 0, result.err
+    assert result.json()["provenance"]["command"]
+    assert {"runs.csv", "summary.json"} < {path.name for path in out.iterdir()}
+    assert len(list(out.glob("*.png"))) == 1
+
+
+def test_without_a_command_the_commands_are_listed(nnmass):
+    assert nnmass().out == nnmass("--help").out
+
+
+def test_every_command_has_help_with_an_example(nnmass):
+    listed = nnmass("--help").out
+    for command in ("analyze", "compress", "train", "sweep", "fit", "reproduce"):
+        assert command in listed
+        assert "Example: nnmass" in nnmass(command, "--help").out
+
+
+def test_ctrl_c_in_a_sweep_keeps_what_is_finished_and_says_how_to_go_on(reference, tmp_path):
+    store = tmp_path / "runs.sqlite"
+    command = [sys.executable, "-m", "nnmass", "sweep", "--base", str(reference), "--store", str(store)]
+    command += ["--vary", "max_skips=2,4", "--seeds", "6", "--epochs", "12", "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if store.exists() and len(RunStore(store).runs()) >= 2:
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1].startswith("nnmass: interrupted; what was finished is kept")
+    assert "Traceback" not in err
+    kept = len(RunStore(store).runs())
+    assert 2 <= kept < 12
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert len(RunStore(store).runs()) == 12
