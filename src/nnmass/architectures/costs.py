@@ -5,13 +5,13 @@ specifications call the same functions with single numbers.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from nnmass.errors import InvalidValueError
-from nnmass.topology import nn_mass, num_skips
+from nnmass.topology import nn_mass, num_skips, whole_numbers
 
 Convolution: TypeAlias = Literal["regular", "separable"]
 Numbers: TypeAlias = Any
@@ -62,9 +62,12 @@ def dense_mlp_costs(width: Numbers, depth: Numbers, max_skips: Numbers, *, in_fe
         >>> dense_mlp_costs(8, 16, 20, in_features=64, num_classes=10)
         Costs(nn_mass=40.22857142857143, params=3770, macs=3640)
     """
+    whole_numbers("depth", depth, minimum=2)
+    for name, value in (("in_features", in_features), ("num_classes", num_classes)):
+        whole_numbers(name, value, minimum=1)
     mass, skips = nn_mass(width, depth, max_skips), num_skips(width, depth, max_skips)
     width, depth = _integers(width), _integers(depth)
-    last = np.minimum(max_skips, width * (depth - 2))
+    last = np.minimum(_integers(max_skips), width * (depth - 2))
     hidden = width * (width * (depth - 2) + skips - last)
     macs = in_features * width + hidden + (width + last) * num_classes
     params = macs + width * (depth - 1) + num_classes
@@ -102,6 +105,7 @@ def dense_cnn_costs(
     if not len(widths) == len(depths) == len(max_skips) >= 1:
         lengths = f"{len(widths)}, {len(depths)} and {len(max_skips)}"
         raise InvalidValueError(f"widths, depths and max_skips need one entry per cell each, got {lengths} entries")
+    whole_numbers("num_classes", num_classes, minimum=1)
     cells = cell_costs(widths, conv=conv, image_size=image_size, in_channels=in_channels)
     mass, params, macs = 0.0, 0, 0
     for (cell_params, cell_macs), width, depth, candidates in zip(cells, widths, depths, max_skips, strict=True):
@@ -123,7 +127,14 @@ def cell_costs(
         conv: ``"regular"`` or ``"separable"``.
         image_size: side of the square input, in pixels.
         in_channels: channels of the input.
+
+    Raises:
+        InvalidValueError: an unknown convolution, or a size that is not a positive whole number.
     """
+    if conv not in get_args(Convolution):
+        raise InvalidValueError(f"conv must be one of {', '.join(get_args(Convolution))}, got {conv!r}")
+    for name, value in (("image_size", image_size), ("in_channels", in_channels)):
+        whole_numbers(name, value, minimum=1)
     regular = conv == "regular"
     costs = []
     previous: Numbers = in_channels

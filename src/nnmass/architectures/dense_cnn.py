@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from nnmass.architectures.costs import Convolution, Costs, cell_resolutions, dense_cnn_costs
@@ -11,8 +12,10 @@ from nnmass.topology import Cell
 
 def _one_if_equal(value: object) -> object:
     """Equal depths are one depth, however they were written."""
-    values = tuple(value) if isinstance(value, list | tuple) else None
-    return values[0] if values and all(type(v) is int for v in values) and len(set(values)) == 1 else values or value
+    if not isinstance(value, list | tuple | np.ndarray) or np.ndim(value) != 1:
+        return value
+    values = tuple(int(v) if isinstance(v, np.integer) else v for v in value)
+    return values[0] if values and all(type(v) is int for v in values) and len(set(values)) == 1 else values
 
 
 class DenseCNN(Specification):
@@ -56,7 +59,8 @@ class DenseCNN(Specification):
     @classmethod
     def _one_skip_number_per_cell(cls, values: dict[str, object]) -> dict[str, object]:
         skips, widths = values.get("max_skips"), values.get("widths")
-        if isinstance(skips, int) and not isinstance(skips, bool) and isinstance(widths, list | tuple):
+        one = isinstance(skips, int | np.integer) and not isinstance(skips, bool)
+        if one and isinstance(widths, list | tuple | np.ndarray) and np.ndim(widths) == 1:
             return values | {"max_skips": (skips,) * len(widths)}
         return values
 

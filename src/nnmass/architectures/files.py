@@ -27,7 +27,7 @@ def load_spec(path: str | os.PathLike[str]) -> Specification:
         raise SpecificationError(f"{path}: cannot be read as a specification ({_reason(error)})") from None
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # besides bad syntax: numbers of thousands of digits, deep nesting
         raise SpecificationError(f"{path}: not JSON ({error})") from None
     return spec_from_dict(values, where=str(path))
 
@@ -45,7 +45,7 @@ def spec_from_dict(values: Any, *, where: str = "specification") -> Specificatio
     if not isinstance(values, dict):
         raise SpecificationError(f"{where}: must be a JSON object, got {type(values).__name__}")
     family = values.get("family")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise SpecificationError(f"{where}: family must be one of {', '.join(FAMILIES)}, got {family!r}")
     try:
         return FAMILIES[family].model_validate(values)

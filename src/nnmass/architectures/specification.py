@@ -11,8 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nnmass import atomic
 from nnmass.architectures.costs import Costs
-from nnmass.errors import SpecificationError
-from nnmass.topology import Cell, CellLinks, check_links, draw_links
+from nnmass.errors import InvalidValueError, SpecificationError
+from nnmass.topology import LARGEST, Cell, check_links, draw_links
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,9 +27,9 @@ def _tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list | np.ndarray) else value
 
 
-Positive: TypeAlias = Annotated[int, BeforeValidator(_whole_number), Field(strict=True, ge=1)]
+Positive: TypeAlias = Annotated[int, BeforeValidator(_whole_number), Field(strict=True, ge=1, le=LARGEST)]
 NonNegative: TypeAlias = Annotated[int, BeforeValidator(_whole_number), Field(strict=True, ge=0)]
-Links: TypeAlias = tuple[CellLinks, ...]
+Links: TypeAlias = tuple[tuple[tuple[NonNegative, ...], ...], ...]
 """Per cell its links."""
 PerCell = BeforeValidator(_tuple)
 
@@ -92,7 +92,13 @@ class Specification(BaseModel):
         return build(self, seed=seed)
 
     def with_links(self, seed: int) -> Self:
-        """Return this specification with its links fixed, as ``build(seed)`` would draw them."""
+        """Return this specification with its links fixed, as ``build(seed)`` would draw them.
+
+        Raises:
+            InvalidValueError: a negative seed.
+        """
+        if seed < 0:
+            raise InvalidValueError(f"seed must be at least 0, got {seed}")
         generator = np.random.default_rng(seed)
         return self.model_copy(update={"links": tuple(draw_links(cell, generator) for cell in self.cells)})
 
@@ -119,16 +125,22 @@ def explain(error: ValidationError) -> str:
 
 
 def _distinct(problems: Sequence[Any]) -> list[dict[str, Any]]:
-    """Of a value that fails every form it may take (a number, or one per cell) keep the first complaint."""
-    first: dict[object, dict[str, Any]] = {}
+    """Of a value that fails every form it may take (a number, or one per cell) keep the closest complaint."""
+    by_key: dict[object, list[dict[str, Any]]] = {}
     for problem in problems:
-        first.setdefault(problem["loc"][:1], problem)
-    return list(first.values())
+        by_key.setdefault(problem["loc"][:1], []).append(problem)
+    return [max(same, key=_closeness) for same in by_key.values()]
+
+
+def _closeness(problem: dict[str, Any]) -> tuple[bool, int]:
+    """Complaints about the value's kind come last, those about one entry of it first."""
+    return not problem["type"].endswith("_type"), len(problem["loc"])
 
 
 def _one_problem(*, loc: tuple[int | str, ...], msg: str, input: object, type: str, **_: object) -> str:
+    forms = ("function-", "constrained-", "tuple[", "int[")  # pydantic's names for the forms of a value
     where = ".".join(
-        str(part) for part in loc if not str(part).startswith(("function-", "constrained-", "int", "tuple"))
+        str(part) for i, part in enumerate(loc) if i == 0 or not (part == "int" or str(part).startswith(forms))
     )
     message = msg.removeprefix("Value error, ")
     if type == "value_error":

@@ -12,6 +12,7 @@ from nnmass.data.cifar import read_cifar_batch
 from nnmass.data.dataset import Dataset, Split, set_apart
 from nnmass.data.folder import read_folder, read_npz
 from nnmass.data.idx import read_idx
+from nnmass.data.parquet import first_line
 from nnmass.data.synthetic import circle, linear
 from nnmass.errors import DataError
 
@@ -55,7 +56,7 @@ def load_data(
         name: a name or a path.
         root: folder of the data sets; by default the environment variable ``NNMASS_DATA``.
         num_segments: for ``linear`` and ``circle``.
-        image_size: for a folder of images: resize to so many pixels square.
+        image_size: for a folder of images or Parquet files: resize to so many pixels square.
         download: whether torchvision may download what is missing.
 
     Raises:
@@ -74,7 +75,7 @@ def load_data(
     if name in _TORCHVISION:
         return _with_files(name, Path(root or os.environ.get("NNMASS_DATA") or "."), download=download)
     path = Path(name)
-    if path.is_dir():
+    if name and path.is_dir():
         return read_folder(path, image_size=image_size)
     if path.suffix == ".npz" and path.is_file():
         return read_npz(path)
@@ -164,7 +165,7 @@ def _download(name: str, root: Path) -> None:
         for train in (True, False):
             getattr(datasets, _TORCHVISION[name])(root=str(root), train=train, download=True)
     except (OSError, RuntimeError) as error:
-        raise DataError(f"{name} could not be downloaded to {root} ({str(error).splitlines()[0]})") from None
+        raise DataError(f"{name} could not be downloaded to {root} ({first_line(error)})") from None
 
 
 def _first_file(*paths: Path) -> Path | None:

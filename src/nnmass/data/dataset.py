@@ -110,7 +110,7 @@ class Dataset:
     def from_torch(cls, dataset: Sequence[Any], *, test: Sequence[Any] | None = None, name: str = "torch") -> Self:
         """Make a data set of a map-style PyTorch data set that yields (tensor or array, label)."""
         parts = [
-            (np.stack([np.asarray(x) for x, _ in items]), np.array([int(y) for _, y in items]))
+            (_stacked([np.asarray(x) for x, _ in items], where=name), np.array([int(y) for _, y in items]))
             for items in (
                 [dataset[i] for i in range(len(dataset))] for dataset in (dataset, test) if dataset is not None
             )
@@ -124,15 +124,24 @@ def set_apart(whole: Split, count: int) -> tuple[Split, Split]:
     return whole[np.sort(order[count:])], whole[np.sort(order[:count])]
 
 
+def _stacked(inputs: list[npt.NDArray[Any]], *, where: str) -> npt.NDArray[Any]:
+    shapes = {x.shape for x in inputs}
+    if len(shapes) != 1:
+        raise DataError(f"{where}: needs samples, all of one shape, got {sorted(shapes) or 'none'}")
+    return np.stack(inputs)
+
+
 def _split(inputs: npt.ArrayLike, labels: npt.ArrayLike, *, where: str) -> Split:
     x, y = np.asarray(inputs), np.asarray(labels)
     if x.dtype.kind not in "uif" or y.dtype.kind not in "uif":
         raise DataError(f"{where}: inputs and labels must be numbers, got {x.dtype} and {y.dtype}")
-    if y.ndim != 1 or len(x) != len(y):
+    if y.ndim != 1 or x.ndim == 0 or len(x) != len(y):
         raise DataError(f"{where}: needs one label per input, got inputs {x.shape} and labels {y.shape}")
-    if y.dtype.kind == "f" and not np.array_equal(y, np.floor(y)):
-        raise DataError(f"{where}: labels must be whole numbers, got {y[y != np.floor(y)][0]}")
-    return Split(x if x.dtype == np.uint8 else x.astype(np.float32), y.astype(np.int64))
+    fractional = y[~np.isfinite(y) | (y != np.floor(y))]
+    if fractional.size:
+        raise DataError(f"{where}: labels must be whole numbers, got {fractional[0]}")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+        return Split(x if x.dtype == np.uint8 else x.astype(np.float32), y.astype(np.int64))
 
 
 def _check(split: Split, *, where: str, num_classes: int) -> None:

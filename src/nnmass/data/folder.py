@@ -1,7 +1,9 @@
 """A person's own data: a folder of images, a folder of Parquet files, or a NumPy archive."""
 
 import os
+import tokenize
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,15 @@ from nnmass.errors import DataError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _VALIDATION_NAMES = ("validation", "valid", "val")
+_UNREADABLE = (  # what NumPy raises for archives that are damaged in one way or another
+    OSError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_npz(path: str | os.PathLike[str]) -> Dataset:
@@ -22,9 +33,12 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
         DataError: not such an archive.  Pickled objects are refused.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise DataError(f"{path}: holds a single array; needs an archive of the arrays x and y")
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{path}: cannot be read as a NumPy archive ({error})") from None
     if not {"x", "y"} <= arrays.keys():
         raise DataError(f"{path}: needs the arrays x and y, has {', '.join(arrays) or 'none'}")
@@ -46,9 +60,12 @@ def read_folder(path: str | os.PathLike[str], *, image_size: int | None = None) 
         DataError: no images, or not as above.
     """
     folder = Path(path)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
     files = sorted(folder.glob("*.parquet"))
     if files:
-        return _from_parts(folder, {part: read_parquet(names) for part, names in _parquet_parts(files).items()})
+        parts = _parquet_parts(files)
+        return _from_parts(folder, {part: read_parquet(parts[part], image_size=image_size) for part in parts})
     has_parts = (folder / "train").is_dir()
     roots = {"train": folder / "train"} if has_parts else {"train": folder}
     if has_parts:

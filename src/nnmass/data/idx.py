@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nnmass.errors import DataError
 
 _UNSIGNED_BYTE = 0x08
+_MOST_DIMENSIONS = 32
 
 
 def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
@@ -36,6 +37,8 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     start = 4 + 4 * dimensions
     if len(content) < start:
         raise DataError(f"{path}: ends within its header, after {len(content)} bytes")
+    if dimensions > _MOST_DIMENSIONS:
+        raise DataError(f"{path}: states {dimensions} dimensions, at most {_MOST_DIMENSIONS} can be read")
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     if len(content) - start != int(np.prod(shape, dtype=object)):
         raise DataError(f"{path}: states the shape {shape}, but holds {len(content) - start} values")

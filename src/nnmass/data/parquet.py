@@ -18,11 +18,12 @@ _LABEL_COLUMNS = ("label", "fine_label")
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 
 
-def read_parquet(paths: Sequence[str | os.PathLike[str]]) -> Split:
+def read_parquet(paths: Sequence[str | os.PathLike[str]], *, image_size: int | None = None) -> Split:
     """Read Parquet files with a column of encoded images and one of labels.
 
     Args:
         paths: the files of one split, in order.
+        image_size: resize to so many pixels square; otherwise all images must have one size.
 
     Returns:
         uint8 images (samples, channels, h, w) and their labels.
@@ -30,11 +31,10 @@ def read_parquet(paths: Sequence[str | os.PathLike[str]]) -> Split:
     Raises:
         DataError: not Parquet, missing columns, an image that cannot be decoded, images of different sizes.
     """
-    parts = [_read(path) for path in paths]
-    shapes = {images.shape[1:] for images, _ in parts}
-    if len(shapes) != 1:
-        raise DataError(f"{paths[0]}: the files of a split must hold images of one size, got {sorted(shapes)}")
-    return Split(np.concatenate([images for images, _ in parts]), np.concatenate([labels for _, labels in parts]))
+    parts = [_read(path, image_size) for path in paths]
+    images = [image for part in parts for image in part[0]]
+    names = [f"{path}, row {i}" for path, part in zip(paths, parts, strict=True) for i in range(len(part[0]))]
+    return Split(stack_images(images, names), np.concatenate([labels for _, labels in parts]))
 
 
 def decode_image(content: bytes, *, where: str, size: int | None = None) -> npt.NDArray[np.uint8]:
@@ -45,8 +45,10 @@ def decode_image(content: bytes, *, where: str, size: int | None = None) -> npt.
     """
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            if image.mode.startswith(("I", "F")):
+                raise DataError(f"{where}: images must have 8 bits per channel, got mode {image.mode}")
             converted = image.convert("L" if image.mode in ("1", "L") else "RGB")
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{where}: not an image that can be decoded ({error})") from None
     if size is not None and converted.size != (size, size):
         converted = converted.resize((size, size), Image.Resampling.BILINEAR)
@@ -68,22 +70,28 @@ def stack_images(images: Sequence[npt.NDArray[np.uint8]], names: Sequence[str]) 
     return np.stack([np.broadcast_to(image, (channels, *image.shape[1:])) for image in images])
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def _read(path: str | os.PathLike[str], size: int | None) -> tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.int64]]:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as Parquet ({_first_line(error)})") from None
+        raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from None
     image_column = _column(table, _IMAGE_COLUMNS, path)
     label_column = _column(table, _LABEL_COLUMNS, path)
-    if not pa.types.is_struct(table.schema.field(image_column).type):
-        raise DataError(f"{path}: column {image_column} must hold a struct with the image's bytes")
+    kind = table.schema.field(image_column).type
+    if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type)):
+        raise DataError(f"{path}: column {image_column} must hold a struct with the image's bytes, got {kind}")
+    if not len(table):
+        raise DataError(f"{path}: has no rows")
     encoded = table[image_column].combine_chunks().field("bytes")
-    names = [f"{path}, row {i}" for i in range(len(encoded))]
-    images = [decode_image(item.as_py() or b"", where=name) for item, name in zip(encoded, names, strict=True)]
+    images = [decode_image(item.as_py() or b"", where=f"{path}, row {i}", size=size) for i, item in enumerate(encoded)]
     labels = table[label_column].to_numpy()
     if labels.dtype.kind not in "iu":
         raise DataError(f"{path}: column {label_column} must hold whole numbers, got {table[label_column].type}")
-    return stack_images(images, names), labels.astype(np.int64)
+    return images, labels.astype(np.int64)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _column(table: pa.Table, names: Sequence[str], path: str | os.PathLike[str]) -> str:
@@ -93,5 +101,6 @@ def _column(table: pa.Table, names: Sequence[str], path: str | os.PathLike[str])
     raise DataError(f"{path}: needs a column {' or '.join(names)}, has {', '.join(table.column_names)}")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Say what an error says, without what follows the first line."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -25,7 +25,7 @@ def build(spec: Specification, seed: int = 0) -> Network:
         raise InvalidValueError(f"seed must be at least 0, got {seed}")
     linked = spec if spec.links is not None else spec.with_links(seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         if isinstance(linked, DenseMLP):
             return DenseMLPNetwork(linked)
         if isinstance(linked, DenseCNN):

@@ -59,6 +59,10 @@ def is_plain(norm: nn.Module, conv: nn.Module) -> bool:
     return (
         type(norm) is nn.BatchNorm2d
         and type(conv) is nn.Conv2d
+        and conv.bias is None
+        and conv.padding_mode == "zeros"
+        and (conv.stride, conv.dilation, conv.groups) == ((1, 1), (1, 1), 1)
+        and conv.padding == (conv.kernel_size[0] // 2,) * 2
         and norm.training
         and norm.affine
         and norm.track_running_stats

@@ -1,6 +1,7 @@
 """Cells of a network: skips, density, NN-Mass and degree in closed form.  NumPy only."""
 
 from nnmass.topology.cell import (
+    LARGEST,
     MIN_DENSITY_DEPTH,
     Cell,
     average_degree,
@@ -8,10 +9,12 @@ from nnmass.topology.cell import (
     nn_mass,
     num_skips,
     possible_skips,
+    whole_numbers,
 )
 from nnmass.topology.links import CellLinks, check_links, draw_links
 
 __all__ = [
+    "LARGEST",
     "MIN_DENSITY_DEPTH",
     "Cell",
     "CellLinks",
@@ -22,4 +25,5 @@ __all__ = [
     "nn_mass",
     "num_skips",
     "possible_skips",
+    "whole_numbers",
 ]

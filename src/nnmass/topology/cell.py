@@ -186,6 +186,11 @@ class Cell:
 
     def __post_init__(self) -> None:
         _checked(self.width, self.depth, self.max_skips)
+        for name in ("width", "depth", "max_skips"):
+            value = getattr(self, name)
+            if np.ndim(value):
+                raise InvalidValueError(f"{name} of a cell must be one number, got {value!r}")
+            object.__setattr__(self, name, int(value))
 
     @property
     def num_skips(self) -> int:
@@ -226,15 +231,23 @@ def _mass(w: IntArray, d: IntArray, t: IntArray) -> FloatArray:
 
 def _checked(width: IntLike, depth: IntLike, max_skips: IntLike) -> tuple[IntArray, IntArray, IntArray]:
     return (
-        _whole_numbers("width", width, 1, LARGEST),
-        _whole_numbers("depth", depth, 1, LARGEST),
-        _whole_numbers("max_skips", max_skips, 0, np.iinfo(np.int64).max),
+        whole_numbers("width", width, minimum=1),
+        whole_numbers("depth", depth, minimum=1),
+        whole_numbers("max_skips", max_skips, minimum=0, maximum=np.iinfo(np.int64).max),
     )
 
 
-def _whole_numbers(name: str, value: IntLike, minimum: int, maximum: int) -> IntArray:
+def whole_numbers(name: str, value: IntLike, *, minimum: int, maximum: int = LARGEST) -> IntArray:
+    """Check that a value, or every value of an array, is a whole number in range.
+
+    Returns:
+        int64, of no dimension for a single number.
+
+    Raises:
+        InvalidValueError: it is not; names the value and what is allowed.
+    """
     array = np.asarray(value)
-    if array.dtype.kind not in "iu":
+    if (array.dtype.kind not in "iu" and not isinstance(value, int)) or array.dtype.kind == "b":
         raise InvalidValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
     if array.size and array.min() < minimum:
         raise InvalidValueError(f"{name} must be at least {minimum}, got {array.min()}")
