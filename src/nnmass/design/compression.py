@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -119,9 +119,13 @@ def compress(
         compressed              16              20     40.23       3,770         3,640
         ratio                                          1.001       0.504         0.504
     """
-    domain = domain or Domain()
-    objective = objective or ("params" if max_params is not None and max_macs is None else "macs")
     _check(reference, max_params, max_macs, tolerance)
+    if objective not in (None, *get_args(Objective)):
+        raise InvalidValueError(f"objective must be one of {', '.join(get_args(Objective))}, got {objective!r}")
+    domain = domain or Domain()
+    if domain.cell_tolerance is not None:
+        domain = replace(domain, cell_tolerance=max(domain.cell_tolerance, tolerance))
+    objective = objective or ("params" if max_params is not None and max_macs is None else "macs")
     low, high = reference.nn_mass * (1 - tolerance), reference.nn_mass * (1 + tolerance)
     budgets = {"params": max_params, "macs": max_macs}
     spaces = [_Space(reference, depths, domain) for depths in domain.depth_choices(reference)]

@@ -2,12 +2,15 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from nnmass.errors import FitError
 from nnmass.prediction.predictor import LogFit, MassPredictor
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 QUANTITIES = ("nn_mass", "params", "macs")
 _RESAMPLES = 2_000
@@ -44,11 +47,15 @@ class QuantityFit:
     Attributes:
         fit: the line through all networks.
         r2_interval: 95 % percentile bootstrap over networks.
+        r2_lead: the R² of log NN-Mass minus this one.
+        r2_lead_interval: its 95 % percentile bootstrap, both fitted to the same resampled networks.
         group_errors: per group the root mean square error of predicting it from the other groups' line.
     """
 
     fit: LogFit
     r2_interval: tuple[float, float]
+    r2_lead: float
+    r2_lead_interval: tuple[float, float]
     group_errors: dict[Hashable, float]
 
     @property
@@ -102,23 +109,34 @@ def compare(networks: Sequence[Network], *, seed: int = 0) -> Comparison:
     kept = tuple(network for network in networks if network.nn_mass > 0)
     accuracy = np.array([network.accuracy for network in kept])
     groups = [network.group for network in kept]
-    fits = {}
+    fits: dict[str, QuantityFit] = {}
+    resampled: dict[str, FloatArray] = {}
     for quantity in QUANTITIES:
         values = np.array([getattr(network, quantity) for network in kept], float)
         kind = MassPredictor if quantity == "nn_mass" else LogFit
         fit = kind.fit(values, accuracy, quantity=quantity)
-        interval = _bootstrap_r2(np.log(values), accuracy, np.random.default_rng(seed))
-        fits[quantity] = QuantityFit(fit, interval, _group_errors(values, accuracy, groups, quantity))
+        resampled[quantity] = _resampled_r2(np.log(values), accuracy, np.random.default_rng(seed))
+        fits[quantity] = QuantityFit(
+            fit=fit,
+            r2_interval=_interval(resampled[quantity]),
+            r2_lead=(fits["nn_mass"].fit if fits else fit).r2 - fit.r2,
+            r2_lead_interval=_interval(resampled["nn_mass"] - resampled[quantity]),
+            group_errors=_group_errors(values, accuracy, groups, quantity),
+        )
     return Comparison(fits, kept, len(networks) - len(kept))
 
 
-def _bootstrap_r2(x: Any, y: Any, generator: np.random.Generator) -> tuple[float, float]:
-    """Percentile interval of the squared correlation; the same resamples for each quantity, given the same seed."""
+def _resampled_r2(x: FloatArray, y: FloatArray, generator: np.random.Generator) -> FloatArray:
+    """Squared correlations of resampled networks; the same resamples for each quantity, given the same seed."""
     picks = generator.integers(len(x), size=(_RESAMPLES, len(x)))
     x, y = (v[picks] - v[picks].mean(1, keepdims=True) for v in (x, y))
     scale = (x**2).sum(1) * (y**2).sum(1)
-    r2 = np.divide((x * y).sum(1) ** 2, scale, out=np.zeros(len(picks)), where=scale > 0)
-    low, high = np.quantile(r2, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    r2: FloatArray = np.divide((x * y).sum(1) ** 2, scale, out=np.zeros(len(picks)), where=scale > 0)
+    return np.minimum(r2, 1.0)
+
+
+def _interval(values: FloatArray) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)
 
 
@@ -145,6 +163,8 @@ def _plain(fit: QuantityFit) -> dict[str, Any]:
         "intercept": line.intercept,
         "r2": line.r2,
         "r2_interval_95": list(fit.r2_interval),
+        "r2_lead_of_mass": fit.r2_lead,
+        "r2_lead_of_mass_interval_95": list(fit.r2_lead_interval),
         "loo_error": line.loo_error,
         "residual_std": line.residual_std,
         "n": line.n,

@@ -60,17 +60,17 @@ class LogFit:
             quantity: what the values are, for messages.
 
         Raises:
-            FitError: fewer than three points, unequal lengths, values that are not positive or all equal, accuracies
-                that are all equal, NaN.
+            FitError: fewer than three points, unequal lengths, values that are not positive or all equal but for
+                one, accuracies that are all equal, NaN.
         """
-        x, y = _checked(values, accuracy, quantity)
+        raw, y = _checked(values, accuracy, quantity)
+        x = np.log(raw)
         centre, spread = float(x.mean()), float(((x - x.mean()) ** 2).sum())
         slope = float(((x - centre) * (y - y.mean())).sum() / spread)
         residuals = y - y.mean() - slope * (x - centre)
         total = float(((y - y.mean()) ** 2).sum())
         leverage = 1 / len(x) + (x - centre) ** 2 / spread
-        # A point of leverage 1 alone decides the line's other end: leaving it out leaves no line to predict it with.
-        loo = residuals / np.maximum(1 - leverage, np.finfo(float).eps)
+        loo = residuals / (1 - leverage)
         return cls(
             quantity=quantity,
             slope=slope,
@@ -79,7 +79,7 @@ class LogFit:
             loo_error=float(np.sqrt((loo**2).mean())),
             residual_std=math.sqrt(float((residuals**2).sum()) / (len(x) - 2)),
             n=len(x),
-            range=(float(np.exp(x.min())), float(np.exp(x.max()))),
+            range=(float(raw.min()), float(raw.max())),
             _centre=centre,
             _spread=spread,
         )
@@ -103,9 +103,8 @@ class LogFit:
             raise InvalidValueError(f"level must lie between 0 and 1, got {level}")
         array = np.asarray(value, np.float64)
         if not (np.isfinite(array) & (array > 0)).all():
-            raise InvalidValueError(
-                f"{self.quantity} must be positive to predict from its logarithm, got {array.min():g}"
-            )
+            wrong = array[~(np.isfinite(array) & (array > 0))].flat[0]
+            raise InvalidValueError(f"{self.quantity} must be positive to predict from its logarithm, got {wrong:g}")
         if not extrapolate:
             self._refuse_far(array)
         x = np.log(array)
@@ -151,8 +150,11 @@ def _checked(values: npt.ArrayLike, accuracy: npt.ArrayLike, quantity: str) -> t
         raise FitError(f"a fit needs finite numbers, got NaN or infinity in {quantity} or accuracy")
     if (x <= 0).any():
         raise FitError(f"{quantity} must be positive to fit its logarithm, got {x.min():g}")
-    if np.ptp(x) == 0:
+    different = np.unique(np.log(x), return_counts=True)[1]
+    if len(different) == 1:
         raise FitError(f"all {len(x)} networks have the same {quantity}, {x[0]:g}: there is no line to fit")
+    if len(different) == 2 and different.min() == 1:
+        raise FitError(f"all {len(x)} networks but one have the same {quantity}: without it there is no line to fit")
     if np.ptp(y) == 0:
         raise FitError(f"all {len(y)} networks have the same accuracy, {y[0]:g}: there is nothing to explain")
-    return np.log(x), y
+    return x, y

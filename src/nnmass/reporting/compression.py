@@ -149,7 +149,8 @@ def _baseline_section(outcome: CompressionOutcome) -> Section:
     return Section(
         "How far to trust it",
         [
-            "The same networks fitted on plain counts.  R² with a bootstrap interval over networks; errors are root "
+            "The same networks fitted on plain counts.  R², and how far it is behind that of "
+            "NN-Mass, with bootstrap intervals over networks; errors are root "
             "mean squares in percentage points: of each network predicted from all others, and of each depth predicted "
             "from the other depths."
         ],

@@ -11,20 +11,23 @@ QUANTITY_NAMES = {"nn_mass": "log NN-Mass", "params": "log params", "macs": "log
 
 
 def comparison_rows(comparison: Comparison) -> TextTable:
-    """R², its interval and both prediction errors of each quantity; errors in percentage points of accuracy."""
-    columns = ("accuracy on", "R²", "95 % interval", "leave-one-out error", "left-out-depth error", "n")
+    """R², how far it is behind that of NN-Mass, and prediction errors in percentage points, for each quantity."""
+    columns = ("accuracy on", "R² [95 %]", "behind NN-Mass [95 %]", "leave-one-out", "left-out depth", "n")
     rows = []
     for quantity, fit in comparison.fits.items():
-        low, high = fit.r2_interval
         group = f"{100 * fit.group_error:.2f}" if fit.group_error is not None else "–"
         rows.append(
             (
                 QUANTITY_NAMES[quantity],
-                f"{fit.fit.r2:.3f}",
-                f"{low:.2f} … {high:.2f}",
+                _with_interval(fit.fit.r2, fit.r2_interval),
+                _with_interval(fit.r2_lead, fit.r2_lead_interval) if quantity != "nn_mass" else "",
                 f"{100 * fit.fit.loo_error:.2f}",
                 group,
                 str(fit.fit.n),
             )
         )
     return columns, rows
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"

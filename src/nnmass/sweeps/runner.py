@@ -20,7 +20,7 @@ from nnmass.training import DivergedError, TrainingConfig, check_fits, train, tr
 SweepProgress: TypeAlias = Callable[[int, int], None]
 """Called with epochs done and epochs in all, counted over the networks that were missing at the start."""
 
-STACK_SIZE = 64
+STACK_SIZE = 96
 _POLL = 0.2  # seconds
 
 
@@ -98,8 +98,9 @@ def _jobs(runs: Sequence[Run], stack_size: int) -> Iterator[list[Run]]:
     for run in runs:
         groups.setdefault(group(run), []).append(run)
     for members in groups.values():
-        for i in range(0, len(members), stack_size):
-            yield members[i : i + stack_size]
+        stacks = -(-len(members) // stack_size)  # of equal size: a stack of few costs nearly as much as one of many
+        for k in range(stacks):
+            yield members[k::stacks]
 
 
 def train_job(job: Sequence[Run], data: Dataset, progress: Callable[[int], None] | None = None) -> list[StoredRun]:

@@ -1,0 +1,165 @@
+"""Fill the tables of README.md and docs/*.md with the figures kept under results/.
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``.  ``python docs/fill_tables.py`` rewrites them all;
+with ``--check`` nothing is written, and a stale table is an error.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "measurements.md"]
+DATA = ("mnist", "linear", "circle")
+QUANTITIES = {"nn_mass": "log NN-Mass", "params": "log params", "macs": "log MACs"}
+
+
+def main() -> None:
+    """Rewrite the tables, or check them."""
+    stale = []
+    for page in PAGES:
+        text = page.read_text()
+        filled = re.sub(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", _fill, text, flags=re.DOTALL)
+        if filled != text:
+            stale.append(page.name)
+            if "--check" not in sys.argv:
+                page.write_text(filled)
+    if "--check" in sys.argv and stale:
+        sys.exit(f"tables differ from results/: {', '.join(stale)}; run python docs/fill_tables.py")
+
+
+def accuracy_fits() -> str:
+    """R² and prediction errors of each quantity on each data set."""
+    rows = []
+    for data in DATA:
+        summary = _read(f"mlp-accuracy-{data}/summary.json")
+        for quantity, label in QUANTITIES.items():
+            fit = summary["fits"][quantity]
+            low, high = fit["r2_interval_95"]
+            lead, (least, most) = fit["r2_lead_of_mass"], fit["r2_lead_of_mass_interval_95"]
+            rows.append(
+                (
+                    data,
+                    label,
+                    f"{fit['r2']:.2f} [{low:.2f}, {high:.2f}]",
+                    f"{lead:.2f} [{least:.2f}, {most:.2f}]" if quantity != "nn_mass" else "",
+                    f"{100 * fit['loo_error']:.2f}",
+                    f"{100 * fit['left_out_group_error']:.2f}",
+                    f"{fit['n']} × {summary['seeds'][-1]}",
+                )
+            )
+    columns = (
+        "data",
+        "accuracy on",
+        "R² [95 %]",
+        "behind NN-Mass [95 %]",
+        "leave-one-out error",
+        "left-out-depth error",
+    )
+    return _table((*columns, "networks × seeds"), rows)
+
+
+def left_out_depths() -> str:
+    """Error of predicting each depth from the others."""
+    rows = []
+    for data in DATA:
+        fits = _read(f"mlp-accuracy-{data}/summary.json")["fits"]
+        for quantity, label in QUANTITIES.items():
+            errors = fits[quantity]["left_out_group_errors"]
+            rows.append((data, label, *(f"{100 * error:.2f}" for error in errors.values())))
+    depths = _read("mlp-accuracy-mnist/summary.json")["fits"]["nn_mass"]["left_out_group_errors"]
+    return _table(("data", "accuracy on", *(f"depth {depth}" for depth in depths)), rows)
+
+
+def compressions() -> str:
+    """Depth 32 on MNIST at three masses."""
+    outcomes = _read("mlp-compression-mnist/summary.json")["compressions"]
+    rows = []
+    for outcome in outcomes:
+        for name in ("reference", "compressed"):
+            row, measured = outcome["table"][name], outcome["verification"][name]
+            predicted = outcome["prediction"][name]
+            rows.append(
+                (
+                    name,
+                    f"{row['depth'][0]}, {row['max_skips'][0]}",
+                    f"{row['nn_mass']:.1f}",
+                    f"{row['params']:,}",
+                    f"{row['macs']:,}",
+                    f"{100 * predicted['mean']:.2f} [{100 * predicted['low']:.2f}, {100 * predicted['high']:.2f}]",
+                    f"{100 * measured['mean']:.2f} ± {100 * measured['std']:.2f}",
+                )
+            )
+        ratio, found = outcome["table"]["ratio"], outcome["verification"]
+        low, high = found["difference"]["interval_95"]
+        difference = f"**{100 * found['difference']['mean']:+.2f}** [{100 * low:+.2f}, {100 * high:+.2f}]"
+        rows.append(("ratio, difference", "", "", f"{ratio['params']:.2f}", f"{ratio['macs']:.2f}", "", difference))
+    seeds = outcomes[0]["verification"]["seeds"]
+    measured_column = f"measured %, mean ± sd of {seeds} seeds"
+    return _table(("", "depth, max skips", "NN-Mass", "params", "MACs", "predicted % [95 %]", measured_column), rows)
+
+
+def demo() -> str:
+    """What `make demo` shows."""
+    outcome = _read("demo/result.json")
+    table, found, predicted = outcome["table"], outcome["verification"], outcome["prediction"]
+    low, high = found["difference"]["interval_95"]
+    rows = [
+        (
+            label,
+            *(f"{table[name][key]:,.{digits}f}" for name in ("reference", "compressed")),
+            f"× {table['ratio'][key]:.3f}",
+        )
+        for key, label, digits in (("nn_mass", "NN-Mass", 2), ("params", "params", 0), ("macs", "MACs", 0))
+    ]
+    rows.insert(
+        0,
+        (
+            "depth, max skips",
+            *(f"{table[n]['depth'][0]}, {table[n]['max_skips'][0]}" for n in table if n != "ratio"),
+            "",
+        ),
+    )
+    rows.append(
+        (
+            "predicted accuracy [95 %]",
+            *(f"{100 * p['mean']:.1f} % [{100 * p['low']:.1f}, {100 * p['high']:.1f}]" for p in predicted.values()),
+            "",
+        )
+    )
+    rows.append(
+        (
+            f"measured accuracy, {found['seeds']} seeds",
+            *(f"{100 * found[n]['mean']:.2f} ± {100 * found[n]['std']:.2f} %" for n in ("reference", "compressed")),
+            f"{100 * found['difference']['mean']:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] points",
+        )
+    )
+    return _table(("digits", "reference", "compressed", "compressed / reference"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "accuracy-fits": accuracy_fits,
+    "left-out-depths": left_out_depths,
+    "compressions": compressions,
+    "demo": demo,
+}
+
+
+def _fill(match: re.Match[str]) -> str:
+    return f"{match[1]}\n{TABLES[match[2]]()}\n\n{match[3]}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ("---", *("---:" for _ in columns[1:]))
+    return "\n".join("| " + " | ".join(row) + " |" for row in (columns, rule, *rows))
+
+
+def _read(path: str) -> Any:
+    return json.loads((ROOT / "results" / path).read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+import pytest
+from matplotlib.colors import to_rgb
+
+from nnmass import DenseCNN, DenseMLP
+from nnmass.errors import InvalidValueError
+from nnmass.prediction import Network, compare
+from nnmass.reporting import COLOURS, Mark, accuracy_figure, comparison_rows, marked_figure, save, topology_figure
+
+
+def network(mass, accuracy, depth):
+    return Network(mass, int(100 * mass), int(90 * mass), accuracy, 5, 0.01, str(depth))
+
+
+@pytest.fixture
+def comparison():
+    return compare([network(10 * k, 0.8 + 0.02 * k + 0.003 * (k % 3), 16 + 8 * (k % 2)) for k in range(1, 9)])
+
+
+def test_every_network_is_drawn_once_in_each_panel(comparison):
+    drawn = accuracy_figure(comparison, title="t")
+    assert len(drawn.axes) == 3
+    for axes in drawn.axes:
+        points = sum(len(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "None")
+        assert points == 8
+        assert axes.get_xscale() == "log"
+    assert "R² 0.9" in drawn.axes[0].get_title(loc="left")
+
+
+def test_marks_are_named_with_their_costs(comparison):
+    drawn = marked_figure(comparison, [Mark("reference", network(40, 0.9, 32), COLOURS[0])], title="t")
+    labels = [text.get_text() for text in drawn.axes[0].get_legend().get_texts()]
+    assert "reference: 3,600 MACs" in labels
+
+
+def test_topology_has_a_dot_per_layer_and_an_arc_per_joined_pair():
+    spec = DenseMLP(width=2, depth=5, max_skips=9, in_features=4)  # all pairs (0,2) (0,3) (1,3) (0,4) (1,4) (2,4)
+    axes = topology_figure([("all", spec)]).axes[0]
+    assert len(axes.collections[0].get_paths()) == 6
+    assert len(axes.lines[-1].get_xdata()) == 5
+    assert to_rgb(axes.collections[0].get_edgecolor()[0]) == to_rgb(COLOURS[0])
+
+
+def test_cells_stand_side_by_side_and_a_cell_without_skips_is_drawn():
+    spec = DenseCNN(widths=(4, 8), depth=(2, 4), max_skips=3)
+    axes = topology_figure([("two cells", spec)]).axes[0]
+    assert sorted(text.get_text() for text in axes.texts) == ["width 4, depth 2", "width 8, depth 4"]
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg", ".pdf"])
+def test_pictures_are_the_same_every_time(comparison, tmp_path, ending):
+    first, second = (
+        save(accuracy_figure(comparison, title="t"), tmp_path / f"{k}{ending}").read_bytes() for k in (1, 2)
+    )
+    assert first == second
+
+
+def test_other_endings_are_refused(comparison, tmp_path):
+    with pytest.raises(InvalidValueError, match=r"pictures end in .pdf, .png, .svg, got '.gif'"):
+        save(accuracy_figure(comparison, title="t"), tmp_path / "a.gif")
+
+
+def test_the_table_has_a_row_per_quantity_in_points(comparison):
+    columns, rows = comparison_rows(comparison)
+    assert [row[0] for row in rows] == ["log NN-Mass", "log params", "log MACs"]
+    assert rows[0][3] == f"{100 * comparison.fits['nn_mass'].fit.loo_error:.2f}"
+    assert len(columns) == len(rows[0])

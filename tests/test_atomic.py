@@ -1,0 +1,80 @@
+import json
+import os
+import stat
+
+import pytest
+
+from nnmass import atomic
+
+
+def test_bytes_and_text_are_written_whole(tmp_path):
+    assert atomic.write_bytes(tmp_path / "a.bin", b"\x00\xff") == tmp_path / "a.bin"
+    assert (tmp_path / "a.bin").read_bytes() == b"\x00\xff"
+    assert atomic.write_text(str(tmp_path / "b.txt"), "ρ ≤ 1\n") == tmp_path / "b.txt"
+    assert (tmp_path / "b.txt").read_bytes() == "ρ ≤ 1\n".encode()
+    assert sorted(os.listdir(tmp_path)) == ["a.bin", "b.txt"]
+
+
+def test_an_old_file_is_replaced(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("a longer old content")
+    atomic.write_text(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_readers_of_the_old_file_keep_it(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with path.open() as reader:
+        atomic.write_text(path, "new")
+        assert reader.read() == "old"
+
+
+def test_missing_parent_folders_are_made(tmp_path):
+    path = atomic.write_text(tmp_path / "a" / "b" / "file", "x")
+    assert path.read_text() == "x"
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=["OSError", "KeyboardInterrupt"])
+def test_a_failure_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, call, error):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.os, call, fail)
+        with pytest.raises(type(error)):
+            atomic.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_follow_the_umask(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        path = atomic.write_text(tmp_path / "file", "x")
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_json_round_trip(tmp_path):
+    value = {"mass": 40.25, "cells": [1, 2], "none": None, "text": "ρ"}
+    path = atomic.write_json(tmp_path / "a.json", value)
+    assert json.loads(path.read_text()) == value
+    assert path.read_text().endswith("}\n")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_json_has_no_nan_or_infinity(tmp_path, value):
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        atomic.write_json(path, {"loss": [0.5, value]})
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.json"]

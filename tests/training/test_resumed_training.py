@@ -1,0 +1,145 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from nnmass.architectures import DenseCNN, DenseMLP
+from nnmass.training import TrainingConfig, train
+
+MLP = DenseMLP(width=6, depth=5, max_skips=8, in_features=5, num_classes=3)
+CNN = DenseCNN(widths=(3, 4), depth=(3, 4), max_skips=3, image_size=8, num_classes=3)
+RUNS = {
+    "adam": (MLP, TrainingConfig(epochs=5, batch_size=50, weight_decay=0.01)),
+    "sgd, cosine": (
+        MLP,
+        TrainingConfig(epochs=5, batch_size=50, optimizer="sgd", learning_rate=0.1, schedule="cosine"),
+    ),
+    "CNN, augmented": (CNN, TrainingConfig(epochs=5, batch_size=32, optimizer="sgd", augment="crop-flip")),
+}
+RUN = """
+import sys, time
+import numpy as np
+import torch
+from nnmass import DenseMLP, TrainingConfig, train
+from nnmass.data import Dataset
+
+rng = np.random.default_rng(0)
+data = Dataset.from_arrays(rng.normal(size=(200, 5)), rng.integers(3, size=200), name="noise")
+spec = DenseMLP(width=6, depth=5, max_skips=8, in_features=5, num_classes=3)
+config = TrainingConfig(epochs=60, batch_size=32, schedule="cosine", learning_rate=0.01)
+"""
+UNTIL_KILLED = """
+torch.set_num_threads(int(sys.argv[2]))
+
+def tell(epochs):
+    print(epochs, flush=True)
+    time.sleep(0.05)
+
+train(spec, data, config, seed=3, checkpoint=sys.argv[1], device="cpu", progress=tell)
+"""
+
+
+def everything(model):
+    return torch.cat([tensor.double().flatten() for tensor in model.state_dict().values()])
+
+
+def interrupt_after(epochs):
+    """A progress callback that stops training as Ctrl-C does."""
+    told = []
+
+    def tell(count):
+        told.append(count)
+        if len(told) == epochs:
+            raise KeyboardInterrupt
+
+    return tell
+
+
+@pytest.mark.parametrize("after", [1, 3, 5])
+@pytest.mark.parametrize("name", RUNS)
+def test_a_resumed_run_ends_as_an_uninterrupted_one(clusters, images, tmp_path, name, after):
+    spec, config = RUNS[name]
+    data = clusters if spec is MLP else images
+    path = tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, data, config, seed=1, checkpoint=path, device="cpu", progress=interrupt_after(after))
+    told = []
+    resumed = train(spec, data, config, seed=1, checkpoint=path, device="cpu", progress=told.append)
+    whole = train(spec, data, config, seed=1, device="cpu")
+    assert told == [after] + [1] * (5 - after)
+    assert torch.equal(everything(resumed.model), everything(whole.model))
+    assert resumed.to_dict() == whole.to_dict()
+
+
+def test_a_run_may_be_interrupted_often(clusters, tmp_path):
+    spec, config = RUNS["adam"]
+    path = tmp_path / "run.pt"
+    for _ in range(4):  # each time one epoch further
+        with pytest.raises(KeyboardInterrupt):
+            train(
+                spec,
+                clusters,
+                config,
+                checkpoint=path,
+                device="cpu",
+                progress=interrupt_after(2 if path.exists() else 1),
+            )
+    told = []
+    resumed = train(spec, clusters, config, checkpoint=path, device="cpu", progress=told.append)
+    assert told == [4, 1]
+    assert torch.equal(everything(resumed.model), everything(train(spec, clusters, config, device="cpu").model))
+
+
+def test_a_finished_run_is_not_trained_again(clusters, tmp_path):
+    spec, config = RUNS["adam"]
+    path = tmp_path / "run.pt"
+    first = train(spec, clusters, config, checkpoint=path, device="cpu")
+    written = path.stat().st_mtime_ns
+    told = []
+    again = train(spec, clusters, config, checkpoint=path, device="cpu", progress=told.append)
+    assert told == [5]
+    assert path.stat().st_mtime_ns == written
+    assert torch.equal(everything(again.model), everything(first.model))
+
+
+def test_an_interrupted_write_leaves_the_checkpoint_of_the_epoch_before(clusters, tmp_path, monkeypatch):
+    spec, config = RUNS["adam"]
+    path = tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, clusters, config, checkpoint=path, device="cpu", progress=interrupt_after(2))
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match="disk full"):
+            train(spec, clusters, config, checkpoint=path, device="cpu")
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["run.pt"]
+    told = []
+    train(spec, clusters, config, checkpoint=path, device="cpu", progress=told.append)
+    assert told == [2, 1, 1, 1]
+
+
+def test_a_killed_process_is_resumed_to_the_same_weights(tmp_path):
+    path = tmp_path / "run.pt"
+    command = [sys.executable, "-c", RUN + UNTIL_KILLED, str(path), str(torch.get_num_threads())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(4):
+            assert process.stdout.readline() == "1\n"
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    names = {}
+    exec(RUN, names)
+    run, told = (names["spec"], names["data"], names["config"]), []
+    resumed = train(*run, seed=3, checkpoint=path, device="cpu", progress=told.append)
+    whole = train(*run, seed=3, device="cpu")
+    assert 4 <= told[0] < 60
+    assert sum(told) == 60
+    assert torch.equal(everything(resumed.model), everything(whole.model))
+    assert resumed.to_dict() == whole.to_dict()
