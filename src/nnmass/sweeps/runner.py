@@ -69,7 +69,7 @@ def run_sweep(
         check_fits(spec, data)
     runs = plan_runs(specs, seeds=seeds, data=data_label(data), config=config)
     missing = set(store.missing([run.key for run in runs]))
-    jobs = list(_jobs([run for run in runs if run.key in missing], stack_size))
+    jobs = _balanced(list(_jobs([run for run in runs if run.key in missing], stack_size)), workers)
     total = len(missing) * config.epochs
     if progress:
         progress(0, total)
@@ -101,6 +101,14 @@ def _jobs(runs: Sequence[Run], stack_size: int) -> Iterator[list[Run]]:
         stacks = -(-len(members) // stack_size)  # of equal size: a stack of few costs nearly as much as one of many
         for k in range(stacks):
             yield members[k::stacks]
+
+
+def _balanced(jobs: list[list[Run]], workers: int) -> list[list[Run]]:
+    """Halve the largest jobs until their number is a multiple of the workers, and start with the largest."""
+    while len(jobs) % workers and (largest := max(jobs, key=len))[1:]:
+        jobs.remove(largest)
+        jobs += [largest[::2], largest[1::2]]
+    return sorted(jobs, key=len, reverse=True)
 
 
 def train_job(job: Sequence[Run], data: Dataset, progress: Callable[[int], None] | None = None) -> list[StoredRun]:
