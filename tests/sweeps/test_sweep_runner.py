@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nnmass.architectures import DenseCNN, DenseMLP
-from nnmass.data import Dataset, circle
+from nnmass.data import circle
 from nnmass.errors import DataError, InvalidValueError
 from nnmass.sweeps import RunStore, data_label, plan_runs, run_sweep, runner, stored_run
 from nnmass.training import TrainingConfig, train
@@ -144,19 +144,24 @@ def test_an_interrupted_sweep_keeps_what_was_finished(images, store, trained):
 
 def test_a_diverging_cnn_is_a_row_without_accuracy(images, store):
     config = TrainingConfig(epochs=3, optimizer="sgd", learning_rate=1e6)
-    told = []
-    runs = run_sweep([CNN], images, store, config, seeds=[0], workers=1, progress=lambda *counts: told.append(counts))
+    (run,) = run_sweep([CNN], images, store, config, seeds=[0], workers=1)
     (row,) = store.runs()
-    assert (row.key, row.status) == (runs[0].key, "diverged")
+    assert (row.key, row.status) == (run.key, "diverged")
     assert row.test_accuracy is row.validation_accuracy is None
-    assert store.missing([runs[0].key]) == []
-    assert told[-1] == (3, 3)
+    assert store.missing([run.key]) == []
+
+
+def test_progress_reaches_the_total_when_a_network_diverges_too(images, store):
+    config = TrainingConfig(epochs=3, optimizer="sgd", learning_rate=1e6)
+    told = []
+    run_sweep([CNN], images, store, config, seeds=[0, 1], workers=1, progress=lambda *counts: told.append(counts))
+    assert told[-1] == (6, 6)
 
 
 def test_a_diverging_mlp_is_a_row_without_accuracy_beside_a_finished_one(images, store):
     deep = DenseMLP(width=6, depth=14, max_skips=500, in_features=36, num_classes=2, activation="selu")
     shallow = deep.model_copy(update={"depth": 2})
-    config = TrainingConfig(epochs=2, optimizer="sgd", learning_rate=0.3, batch_size=16)
+    config = TrainingConfig(epochs=2, optimizer="sgd", learning_rate=0.8, batch_size=8)
     run_sweep([deep, shallow], images, store, config, seeds=[0], workers=1)
     assert [(row.depth, row.status, row.test_accuracy is None) for row in store.runs()] == [
         ("14", "diverged", True),
@@ -179,15 +184,11 @@ def test_the_callers_threads_and_random_state_stay(images, store):
 
 
 def test_the_label_of_a_data_set_tells_it_from_others(images):
-    inputs, labels = images.train.inputs, images.train.labels
-    flipped = Dataset.from_arrays(inputs, 1 - labels, name="halves", source="drawn")
     data = [
         images,
         replace(images, name="others"),
         replace(images, source="elsewhere"),
-        Dataset.from_arrays(inputs, labels, name="halves", source="drawn"),
-        flipped,
-        replace(flipped, test=images.test),
+        replace(images, train=images.train[:100]),
         circle(num_segments=10),
         circle(num_segments=12),
         circle(num_segments=10, seed=1),
@@ -195,6 +196,12 @@ def test_the_label_of_a_data_set_tells_it_from_others(images):
     assert data_label(images).startswith("halves (drawn")
     assert data_label(images) == data_label(replace(images))
     assert len({data_label(one) for one in data}) == len(data)
+
+
+def test_the_label_of_a_data_set_tells_it_from_others_of_the_same_name_and_size(images):
+    flipped = replace(images, train=replace(images.train, labels=1 - images.train.labels))
+    tested_on_other = replace(images, test=images.test[:10])
+    assert len({data_label(one) for one in (images, flipped, tested_on_other)}) == 3
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def test_a_checkpoint_with_one_wrong_byte_is_refused(clusters, checkpoint):
         pickle.dumps({"run": {}}),
         pickle.dumps([1, 2, 3], protocol=2),
     ],
+    ids=["text", "begin of a pickle", "begin of a zip", "zeros", "ones", "json", "noise", "pickle", "old pickle"],
 )
 def test_a_file_of_something_else_is_refused(clusters, tmp_path, content):
     path = tmp_path / "run.pt"

@@ -1,7 +1,9 @@
 """A data set in memory: arrays, fixed splits, and checks that they are what they say."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -67,6 +69,16 @@ class Dataset:
         shapes = {self.train.inputs.shape[1:], self.validation.inputs.shape[1:], self.test.inputs.shape[1:]}
         if len(shapes) > 1:
             raise DataError(f"{self.name}: the inputs of the parts must have one shape, got {sorted(shapes)}")
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything that training sees."""
+        found = hashlib.sha256(repr((self.num_classes, self.mean, self.std)).encode())
+        for part in (self.train, self.validation, self.test):
+            for array in (part.inputs, part.labels):
+                found.update(f"{array.dtype.str}{array.shape}".encode())
+                found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -61,6 +61,6 @@ def grid(base: Specification, vary: Mapping[str, Sequence[Any]]) -> list[Specifi
 
 
 def plan_runs(specs: Sequence[Specification], *, seeds: Sequence[int], data: str, config: TrainingConfig) -> list[Run]:
-    """Every specification with every seed; specifications that occur twice count once."""
-    unique = list(dict.fromkeys(specs))
-    return [Run(spec, seed, data, config) for seed in seeds for spec in unique]
+    """Every specification with every seed; what occurs twice counts once."""
+    unique = dict.fromkeys(specs)
+    return [Run(spec, seed, data, config) for seed in dict.fromkeys(seeds) for spec in unique]

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any, TypeAlias
@@ -81,8 +82,8 @@ def run_sweep(
 
 
 def data_label(data: Dataset) -> str:
-    """Name and source of a data set, as the store keeps it."""
-    return f"{data.name} ({data.source}, {len(data.train)} training samples)"
+    """Name, source, size and digest of a data set, as the store keeps it."""
+    return f"{data.name} ({data.source}, {len(data.train)} training samples, digest {data.digest[:12]})"
 
 
 def _jobs(runs: Sequence[Run], stack_size: int) -> Iterator[list[Run]]:
@@ -125,9 +126,18 @@ def train_job(job: Sequence[Run], data: Dataset, progress: Callable[[int], None]
 
 
 def _train_one(run: Run, data: Dataset, progress: Callable[[int], None] | None) -> StoredRun:
+    told = 0
+
+    def tell(epochs: int) -> None:
+        nonlocal told
+        told += epochs
+        if progress:
+            progress(epochs)
+
     try:
-        result = train(run.spec, data, run.config, seed=run.seed, progress=progress)
+        result = train(run.spec, data, run.config, seed=run.seed, progress=tell)
     except DivergedError:
+        tell(run.config.epochs - told)
         return stored_run(run, [float("inf")], 0.0, 0.0)
     return stored_run(run, result.train_loss, result.validation_accuracy[-1], result.test_accuracy)
 
@@ -143,8 +153,11 @@ def _run_here(
         if progress:
             progress(count, total)
 
-    for job in jobs:
-        store.add(train_job(job, data, advance))
+    for planned in jobs:
+        job = _still_missing(planned, store)
+        advance((len(planned) - len(job)) * planned[0].config.epochs)
+        if job:
+            store.add(train_job(job, data, advance))
 
 
 _worker_data: Dataset
@@ -155,12 +168,21 @@ def _start_worker(data: Dataset, epochs: Any) -> None:
     """Prepare a worker process: one thread, and Ctrl-C left to the parent."""
     global _worker_data, _worker_queue  # a process pool has no other place for them
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     _worker_data, _worker_queue = data, epochs
 
 
 def _work(job: list[Run]) -> list[StoredRun]:
     return train_job(job, _worker_data, _worker_queue.put)
+
+
+def _leave_with_parent() -> None:
+    """End this process when the sweep is killed: no one is left to store what it would find."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run_in_processes(
@@ -180,8 +202,9 @@ def _run_in_processes(
         running: set[Future[list[StoredRun]]] = set()
         while waiting or running:
             while waiting and len(running) < workers:
-                wanted = set(store.missing([run.key for run in waiting[0]]))
-                job = [run for run in waiting.pop(0) if run.key in wanted]
+                planned = waiting.pop(0)
+                job = _still_missing(planned, store)
+                count += (len(planned) - len(job)) * planned[0].config.epochs
                 if job:
                     running.add(pool.submit(_work, job))
             finished, running = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
@@ -197,6 +220,12 @@ def _run_in_processes(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         epochs.close()
+
+
+def _still_missing(job: Sequence[Run], store: RunStore) -> list[Run]:
+    """Return the runs of a job that no one has finished since it was planned."""
+    wanted = set(store.missing([run.key for run in job]))
+    return [run for run in job if run.key in wanted]
 
 
 def _drain(epochs: Any) -> int:

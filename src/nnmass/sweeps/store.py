@@ -104,7 +104,10 @@ class RunStore:
             raise StoreError(f"{self.path}: no such run store")
         if self.path.exists() and not self.path.is_file():
             raise StoreError(f"{self.path}: is not a file")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be made ({error.strerror})") from None
         with self._connect() as connection:
             self._prepare(connection)
 
@@ -113,7 +116,8 @@ class RunStore:
         rows = [tuple(getattr(run, name) for name in _NAMES) for run in runs]
         marks = ", ".join("?" * len(_NAMES))
         with self._connect() as connection:
-            connection.executemany(f"INSERT OR IGNORE INTO runs ({', '.join(_NAMES)}) VALUES ({marks})", rows)
+            insert = f"INSERT INTO runs ({', '.join(_NAMES)}) VALUES ({marks}) ON CONFLICT (key) DO NOTHING"
+            connection.executemany(insert, rows)
 
     def missing(self, keys: Sequence[str]) -> list[str]:
         """Those of the keys that have no run, in their order."""
@@ -162,9 +166,11 @@ class RunStore:
             raise StoreError(f"{self.path}: damaged, or not a run store ({error})") from None
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN")  # so that all three are read of one state, whoever else makes the store
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        connection.execute("COMMIT")
         if application == 0 and tables == 0:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
