@@ -141,6 +141,19 @@ def test_a_store_may_be_made_by_several_at_once(tmp_path):
             assert len(RunStore(tmp_path / f"{i}.sqlite").runs()) == 1
 
 
+@pytest.mark.parametrize("lock", ["DEFERRED", "IMMEDIATE", "EXCLUSIVE"])
+def test_making_a_store_waits_for_whoever_is_doing_the_same(tmp_path, lock):
+    path = tmp_path / "runs.sqlite"
+    other = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    other.execute(f"BEGIN {lock}")
+    other.execute("SELECT * FROM sqlite_master")
+    waiting = threading.Timer(0.2, other.rollback)
+    waiting.start()
+    assert RunStore(path).runs() == []
+    waiting.join()
+    other.close()
+
+
 def other_database(path, *, version=None):
     connection = sqlite3.connect(path)
     if version is None:

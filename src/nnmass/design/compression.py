@@ -106,7 +106,8 @@ def compress(
         max_macs: budget of multiply-accumulates.
         objective: what to minimise; by default ``"params"`` if only they have a budget, else ``"macs"``.
         tolerance: relative tolerance of the mass.
-        domain: bounds on depth and density; by default half the reference's depth and density 0.8.
+        domain: bounds on depth and density; by default half the reference's depth and density 0.8.  Its
+            ``cell_tolerance`` is raised to ``tolerance`` where it is smaller.
 
     Raises:
         InfeasibleError: no specification of this mass within the domain meets the budgets; names the nearest.

@@ -213,6 +213,8 @@ def _run_in_processes(
             count += _drain(epochs)
             if progress:
                 progress(count, total)
+        if progress:
+            progress(total, total)
     except BaseException:
         for process in list((pool._processes or {}).values()):
             process.terminate()

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ class RunStore:
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         connection.execute("COMMIT")
         if application == 0 and tables == 0:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             connection.execute("BEGIN IMMEDIATE")
             columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS)
             connection.execute(f"CREATE TABLE IF NOT EXISTS runs ({columns})")
@@ -182,6 +183,20 @@ class RunStore:
             raise StoreError(f"{self.path}: is a SQLite file, but not a run store")
         elif version != _VERSION:
             raise StoreError(f"{self.path}: has version {version}, this program reads version {_VERSION}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead mode; SQLite itself does not wait here for another process that makes the same file."""
+    deadline = time.monotonic() + _WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def stored_run(run: Any, train_loss: Sequence[float], validation_accuracy: float, test_accuracy: float) -> StoredRun:

@@ -15,6 +15,8 @@ from torch import nn
 from nnmass import atomic
 from nnmass.errors import CheckpointError
 
+_KEYS = {"run", "model", "optimizer", "train_loss", "validation_accuracy"}
+
 
 def save_checkpoint(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
     """Write a checkpoint; a crash leaves the previous one."""
@@ -36,11 +38,15 @@ def load_checkpoint(path: str | os.PathLike[str], *, run: dict[str, Any]) -> dic
     if not Path(path).exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["run"]
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # PyTorch does not compare the checksums
+        state = torch.load(path, map_location="cpu", weights_only=True) if damaged is None else None
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: damaged, or not a checkpoint ({reason})") from None
+    if not isinstance(state, dict) or not state.keys() >= _KEYS or not isinstance(state["run"], dict):
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint")
+    found = state["run"]
     if found != run:
         different = sorted(key for key in {*found, *run} if found.get(key) != run.get(key))
         raise CheckpointError(f"{path}: belongs to a run with other {', '.join(different)}; remove it to start afresh")

@@ -49,7 +49,7 @@ _MLP = {
     "fashion-mnist": TrainingConfig(epochs=5),
     "digits": TrainingConfig(epochs=30, batch_size=32),
     "linear": TrainingConfig(epochs=100, batch_size=100),
-    "circle": TrainingConfig(epochs=100, batch_size=100),
+    "circle": TrainingConfig(epochs=50, batch_size=100),
 }
 
 

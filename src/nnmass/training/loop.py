@@ -42,7 +42,7 @@ def train(
     """Train the network of a specification on a data set.
 
     Links, weights and batches follow from ``seed``; a run that was killed and resumed gives the weights of one that
-    was not.  On a CUDA device the forward pass runs in bfloat16.
+    was not, given the same number of threads.  On a CUDA device the forward pass runs in bfloat16.
 
     Args:
         spec: the network.
@@ -168,7 +168,7 @@ def _train_epoch(state: _State, part: TensorSplit, epoch: int) -> float:
 def _describe(spec: Specification, data: Dataset, config: TrainingConfig, seed: int) -> dict[str, Any]:
     return {
         "spec": spec.model_dump_json(),
-        "data": f"{data.name} ({data.source}), {len(data.train)} samples",
+        "data": f"{data.name} ({data.source}, digest {data.digest[:12]})",
         "training": config.model_dump(),
         "seed": seed,
     }

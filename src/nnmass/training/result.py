@@ -1,5 +1,6 @@
 """What training a network gave."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ class TrainingResult:
     model: Network
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without the weights."""
+        """Plain values for JSON, without the weights; a loss that was not finite is None."""
         return {
             "spec": self.spec.model_dump(mode="json", exclude_none=True),
             "nn_mass": self.spec.nn_mass,
@@ -39,7 +40,7 @@ class TrainingResult:
             "macs": self.spec.macs,
             "seed": self.seed,
             "training": self.config.model_dump(mode="json"),
-            "train_loss": list(self.train_loss),
+            "train_loss": [loss if math.isfinite(loss) else None for loss in self.train_loss],
             "validation_accuracy": list(self.validation_accuracy),
             "test_accuracy": self.test_accuracy,
         }

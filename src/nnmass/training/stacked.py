@@ -53,6 +53,11 @@ def train_stacked(
     config = config or TrainingConfig()
     if config.augment != "none":
         raise InvalidValueError(f"stacked training has no augmentation, got augment={config.augment!r}")
+    if not specs:
+        raise InvalidValueError("no networks to stack")
+    for spec in specs:
+        if not isinstance(spec, DenseMLP):
+            raise InvalidValueError(f"only DenseMLPs can be stacked, got a {spec.family}")
     check_fits(specs[0], data)
     place = torch.device(device)
     train_part, validation, test = (
