@@ -140,11 +140,22 @@ def demo() -> str:
     return _table(("digits", "reference", "compressed", "compressed / reference"), rows)
 
 
+def benchmarks() -> str:
+    """Every target of the benchmarks, with the measured median."""
+    rows = []
+    for name in ("closed_form", "mlp_sweep", "dense_cnn_step"):
+        for label, entry in _read(f"benchmarks/{name}.json")["targets"].items():
+            bound = f"≥ {entry['at_least']:,g}" if entry["at_least"] is not None else f"≤ {entry['at_most']:,g}"
+            rows.append((f"`{name}`: {label}", f"{entry['median']:,.3g}", bound, "yes" if entry["met"] else "**no**"))
+    return _table(("what", "median", "target", "met"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy-fits": accuracy_fits,
     "left-out-depths": left_out_depths,
     "compressions": compressions,
     "demo": demo,
+    "benchmarks": benchmarks,
 }
 
 

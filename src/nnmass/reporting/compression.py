@@ -150,7 +150,7 @@ def _baseline_section(outcome: CompressionOutcome) -> Section:
         "How far to trust it",
         [
             "The same networks fitted on plain counts.  R², and how far it is behind that of "
-            "NN-Mass, with bootstrap intervals over networks; errors are root "
+            "NN-Mass, with bootstrap intervals over networks; one out and depth out are root "
             "mean squares in percentage points: of each network predicted from all others, and of each depth predicted "
             "from the other depths."
         ],

@@ -12,7 +12,7 @@ QUANTITY_NAMES = {"nn_mass": "log NN-Mass", "params": "log params", "macs": "log
 
 def comparison_rows(comparison: Comparison) -> TextTable:
     """R², how far it is behind that of NN-Mass, and prediction errors in percentage points, for each quantity."""
-    columns = ("accuracy on", "R² [95 %]", "behind NN-Mass [95 %]", "leave-one-out", "left-out depth", "n")
+    columns = ("accuracy on", "R² [95 %]", "behind NN-Mass", "one out", "depth out", "n")
     rows = []
     for quantity, fit in comparison.fits.items():
         group = f"{100 * fit.group_error:.2f}" if fit.group_error is not None else "–"
