@@ -84,7 +84,7 @@ class DenseCell(nn.Module):
             x = layer(x) if i < 2 else layer(layer_input, outputs, statistics)
             self.skips.send(i, x, inputs)
             outputs.append(x)
-            if with_statistics:
+            if with_statistics and i + 1 < len(self.layers):
                 statistics.append(batch_statistics(x))
         return x
 
