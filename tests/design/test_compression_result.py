@@ -22,6 +22,10 @@ class Other(Specification):
     def costs(self):
         return MLP.costs
 
+    @property
+    def input_shape(self):
+        return (64,)
+
 
 def test_the_papers_kind_of_result():
     # the same mass at half the depth: half the cost

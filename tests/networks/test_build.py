@@ -144,5 +144,7 @@ def test_families_without_a_builder_are_refused():
         def cells(self) -> tuple[Cell, ...]:
             return ()
 
+        costs = input_shape = None
+
     with pytest.raises(InvalidValueError, match="no builder for the family 'Other'"):
         Other().build()

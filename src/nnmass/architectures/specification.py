@@ -1,6 +1,7 @@
 """What every network specification has in common: validation, cells, mass, costs, JSON and building."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +35,7 @@ Links: TypeAlias = tuple[tuple[tuple[NonNegative, ...], ...], ...]
 PerCell = BeforeValidator(_tuple)
 
 
-class Specification(BaseModel):
+class Specification(BaseModel, ABC):
     """An immutable, validated network specification.
 
     Attributes:
@@ -53,14 +54,14 @@ class Specification(BaseModel):
             raise SpecificationError(f"{type(self).__name__}: {explain(error)}") from None
 
     @property
+    @abstractmethod
     def cells(self) -> tuple[Cell, ...]:
         """The cells, first to last."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def costs(self) -> Costs:
         """Mass, parameters and MACs in closed form."""
-        raise NotImplementedError
 
     @property
     def nn_mass(self) -> float:
@@ -78,9 +79,9 @@ class Specification(BaseModel):
         return int(self.costs.macs)
 
     @property
+    @abstractmethod
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input, without the batch."""
-        raise NotImplementedError
 
     def build(self, seed: int = 0) -> "nn.Module":
         """Build the network: links drawn by a generator of its own, weights by PyTorch's defaults, both from ``seed``.
