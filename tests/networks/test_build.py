@@ -144,7 +144,13 @@ def test_families_without_a_builder_are_refused():
         def cells(self) -> tuple[Cell, ...]:
             return ()
 
-        costs = input_shape = None
+        @property
+        def costs(self):
+            return SPECS[0].costs
+
+        @property
+        def input_shape(self):
+            return ()
 
     with pytest.raises(InvalidValueError, match="no builder for the family 'Other'"):
         Other().build()
