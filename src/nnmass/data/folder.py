@@ -39,7 +39,8 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
                 raise DataError(f"{path}: holds a single array; needs an archive of the arrays x and y")
             arrays = {name: archive[name] for name in archive.files}
     except _UNREADABLE as error:
-        raise DataError(f"{path}: cannot be read as a NumPy archive ({error})") from None
+        reason = str(error).split(". ", 1)[0]  # NumPy goes on to say how to run code from the file
+        raise DataError(f"{path}: cannot be read as a NumPy archive ({reason})") from None
     if not {"x", "y"} <= arrays.keys():
         raise DataError(f"{path}: needs the arrays x and y, has {', '.join(arrays) or 'none'}")
     test = (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= arrays.keys() else None
