@@ -19,7 +19,6 @@ _INTERRUPTED = 130
 app = typer.Typer(
     name="nnmass",
     help="Choose, shrink and explain a deep network from its topology, before anyone trains it.",
-    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
