@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nnmass.design import compress
     from nnmass.errors import NNMassError
     from nnmass.prediction import MassPredictor
+    from nnmass.propagation import isometry
     from nnmass.sweeps import RunStore, run_sweep
     from nnmass.topology import Cell, average_degree, cell_density, nn_mass, num_skips, possible_skips
     from nnmass.training import TrainingConfig, train
@@ -29,6 +30,7 @@ __all__ = [
     "average_degree",
     "cell_density",
     "compress",
+    "isometry",
     "load_data",
     "load_spec",
     "nn_mass",
@@ -44,6 +46,7 @@ _ROOMS = {
     "design": ("compress",),
     "errors": ("NNMassError",),
     "prediction": ("MassPredictor",),
+    "propagation": ("isometry",),
     "sweeps": ("RunStore", "run_sweep"),
     "topology": ("Cell", "average_degree", "cell_density", "nn_mass", "num_skips", "possible_skips"),
     "training": ("TrainingConfig", "train"),

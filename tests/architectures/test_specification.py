@@ -21,7 +21,7 @@ mlps = st.builds(
     max_skips=st.integers(0, 200),
     in_features=sizes,
     num_classes=sizes,
-    activation=st.sampled_from(["elu", "relu", "selu", "tanh"]),
+    activation=st.sampled_from(["elu", "relu", "selu", "tanh", "linear"]),
 )
 
 
@@ -128,7 +128,7 @@ MLP_ERRORS = [
     ({"max_skips": -1}, "max_skips should be greater than or equal to 0, got -1"),
     ({"in_features": 0}, "in_features should be greater than or equal to 1, got 0"),
     ({"num_classes": 0}, "num_classes should be greater than or equal to 1, got 0"),
-    ({"activation": "gelu"}, "activation should be 'elu', 'relu', 'selu' or 'tanh', got 'gelu'"),
+    ({"activation": "gelu"}, "activation should be 'elu', 'relu', 'selu', 'tanh' or 'linear', got 'gelu'"),
     ({"family": "DenseCNN"}, "family should be 'DenseMLP', got 'DenseCNN'"),
     ({"widht": 8}, "widht .*not permitted, got 8"),
     ({"integer": 8}, "integer .*not permitted, got 8"),

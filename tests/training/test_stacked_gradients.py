@@ -35,7 +35,7 @@ def descend(stack):
     stack.write_back()
 
 
-@pytest.mark.parametrize("activation", ["elu", "relu", "selu", "tanh"])
+@pytest.mark.parametrize("activation", ["elu", "relu", "selu", "tanh", "linear"])
 def test_losses_and_gradients_are_those_of_autograd(activation):
     models, (inputs, labels) = networks(activation), batch()
     before = [[p.detach().clone() for p in model.parameters()] for model in models]
@@ -96,7 +96,7 @@ def test_entries_without_a_link_stay_zero(optimizer):
     assert all((parameter[empty] == 0).all() for parameter, empty in zip(stack.parameters, absent, strict=True))
 
 
-@pytest.mark.parametrize("activation", ["elu", "relu", "selu", "tanh"])
+@pytest.mark.parametrize("activation", ["elu", "relu", "selu", "tanh", "linear"])
 @pytest.mark.parametrize("options", [{}, {"optimizer": "sgd", "weight_decay": 0.01, "schedule": "cosine"}])
 def test_in_double_precision_every_network_goes_the_way_it_goes_alone(activation, options):
     config = TrainingConfig(learning_rate=0.02, **options)

@@ -41,7 +41,7 @@ def test_each_network_ends_as_trained_alone(clusters, config):
         check_alike(result, train(spec, clusters, config, seed=7, device="cpu"))
 
 
-@pytest.mark.parametrize("activation", ["relu", "selu", "tanh"])
+@pytest.mark.parametrize("activation", ["relu", "selu", "tanh", "linear"])
 def test_each_activation_ends_as_trained_alone(clusters, activation):
     for result in train_stacked(specs(activation, SHAPES[:3]), clusters, CONFIGS[0], seed=1):
         check_alike(result, train(result.spec.without_links(), clusters, CONFIGS[0], seed=1, device="cpu"))

@@ -8,7 +8,7 @@ from nnmass.architectures.costs import Costs, dense_mlp_costs
 from nnmass.architectures.specification import NonNegative, Positive, Specification
 from nnmass.topology import Cell
 
-Activation: TypeAlias = Literal["elu", "relu", "selu", "tanh"]
+Activation: TypeAlias = Literal["elu", "relu", "selu", "tanh", "linear"]
 
 
 class DenseMLP(Specification):
@@ -23,7 +23,7 @@ class DenseMLP(Specification):
         max_skips: maximum number of skip candidates per layer; beyond width * (depth-2) it saturates.
         in_features: inputs; an input of any shape with so many values is flattened.
         num_classes: outputs.
-        activation: φ.
+        activation: φ; ``"linear"`` is none.
 
     Raises:
         SpecificationError: a value is fractional, out of range or unknown.

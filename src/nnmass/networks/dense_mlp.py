@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,7 +13,8 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "elu": F.elu,
     "relu": F.relu,
     "selu": F.selu,
-    "tanh": F.tanh,
+    "tanh": torch.tanh,
+    "linear": lambda x: x,
 }
 
 

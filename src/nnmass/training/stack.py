@@ -207,4 +207,5 @@ _DERIVATIVES: dict[Activation, Callable[[Tensor, Tensor], Tensor]] = {
     "relu": lambda gradient, output: _aten.threshold_backward(gradient, output, 0),
     "selu": lambda gradient, output: _aten.elu_backward(gradient, _SELU_ALPHA, _SELU_SCALE, 1.0, True, output),
     "tanh": _aten.tanh_backward,
+    "linear": lambda gradient, output: gradient,
 }

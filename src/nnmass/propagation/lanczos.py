@@ -1,0 +1,115 @@
+"""Stochastic Lanczos quadrature: the spectrum of a Jacobian from products with it.
+
+Ubaru, Chen and Saad, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature" (SIAM J. Matrix Anal. 2017).  A
+random vector and k steps of Lanczos on J Jᵀ (or Jᵀ J, whichever is smaller) give k nodes and weights that integrate the
+spectrum.  Since the derivatives of √λ alternate in sign, Gauss quadrature lies above the mean singular value that this
+vector sees, and Gauss-Radau quadrature with a node at 0 below (Golub and Meurant 1994).  The latter is taken, since it
+sees dead directions; their difference bounds what the steps miss.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nnmass.propagation.linear_maps import LayerJacobian
+
+_BASIS_ELEMENTS = 2**26
+"""Largest number of elements of the Lanczos vectors that are kept at once."""
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """Quadrature of the singular values, one row per probe.
+
+    Attributes:
+        nodes: (probes, steps + 1) singular values, descending, float64; the last is 0.
+        weights: the same shape, non-negative, each row sums to 1.
+        gap: (probes,) how far the mean singular value that the vector sees may lie above that of the nodes.
+    """
+
+    nodes: Tensor
+    weights: Tensor
+    gap: Tensor
+
+
+def quadrature(jacobian: LayerJacobian, probes: int, *, steps: int, generator: torch.Generator) -> Quadrature:
+    """Run Lanczos with one random vector per input.
+
+    Args:
+        jacobian: at as many inputs as there are probes, or constant.
+        probes: random vectors.
+        steps: of Lanczos; at most min(rows, columns).
+        generator: of the random vectors, on the CPU.
+    """
+    by_rows = jacobian.rows <= jacobian.columns
+    shape = jacobian.factors[-1].out_shape if by_rows else jacobian.factors[0].in_shape
+    size = min(jacobian.rows, jacobian.columns)
+    steps = min(steps, size)
+    group = max(_BASIS_ELEMENTS // (size * (steps + 1)), 1)
+    parts = []
+    for start in range(0, probes, group):
+        count = min(group, probes - start)
+        weight = jacobian.factors[0].linear.weight
+        vectors = torch.randn(count, size, generator=generator).to(weight)
+        part = jacobian if jacobian.constant else jacobian.at(slice(start, start + count))
+        parts.append(_tridiagonal(part, vectors, shape, steps, by_rows))
+    alpha, beta = (torch.cat(columns).double().cpu() for columns in zip(*parts, strict=True))
+    return _nodes(alpha, beta)
+
+
+def _tridiagonal(
+    jacobian: LayerJacobian, vectors: Tensor, shape: tuple[int, ...], steps: int, by_rows: bool
+) -> tuple[Tensor, Tensor]:
+    """Lanczos with full re-orthogonalisation, all probes at once.
+
+    Returns:
+        Diagonal (probes, steps) and off-diagonal (probes, steps); the last off-diagonal leads out of the matrix.
+    """
+    count, size = vectors.shape
+    basis = vectors.new_zeros(count, steps + 1, size)
+    basis[:, 0] = vectors / vectors.norm(dim=1, keepdim=True)
+    alpha, beta = vectors.new_zeros(count, steps), vectors.new_zeros(count, steps)
+    for k in range(steps):
+        v = basis[:, k].reshape(count, *shape)
+        w = jacobian.forward(jacobian.adjoint(v)) if by_rows else jacobian.adjoint(jacobian.forward(v))
+        w = w.reshape(count, size)
+        alpha[:, k] = (w * basis[:, k]).sum(1)
+        known = basis[:, : k + 1]
+        for _ in range(2):  # twice is enough (Kahan, Parlett)
+            w = w - torch.einsum("cks,ck->cs", known, torch.einsum("cks,cs->ck", known, w))
+        beta[:, k] = w.norm(dim=1)
+        floor = 10 * torch.finfo(w.dtype).eps * alpha[:, : k + 1].abs().amax(1)
+        ended = beta[:, k] <= floor  # the probe lies in a subspace that is exhausted
+        beta[ended, k] = 0
+        basis[:, k + 1] = torch.where(ended[:, None], 0, w / beta[:, k, None].clamp_min(torch.finfo(w.dtype).tiny))
+    return alpha, beta
+
+
+def _nodes(alpha: Tensor, beta: Tensor) -> Quadrature:
+    matrices = torch.diag_embed(alpha) + torch.diag_embed(beta[:, :-1], 1) + torch.diag_embed(beta[:, :-1], -1)
+    above = _mean(*_rule(matrices))
+    nodes, weights = _rule(_with_node_at_zero(matrices, beta[:, -1]))
+    return Quadrature(nodes, weights, (above - _mean(nodes, weights)).clamp_min(0))
+
+
+def _mean(nodes: Tensor, weights: Tensor) -> Tensor:
+    return (nodes * weights).sum(1)
+
+
+def _rule(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Nodes √λ and weights of the rule that belongs to a tridiagonal matrix (Golub and Welsch)."""
+    values, vectors = torch.linalg.eigh(matrices)
+    return values.clamp_min(0).sqrt().flip(1), vectors[:, 0].square().flip(1)
+
+
+def _with_node_at_zero(matrices: Tensor, last: Tensor) -> Tensor:
+    """Grow the matrix by a row whose diagonal makes 0 an eigenvalue."""
+    count, steps, _ = matrices.shape
+    grown = matrices.new_zeros(count, steps + 1, steps + 1)
+    grown[:, :steps, :steps] = matrices
+    grown[:, steps - 1, steps] = grown[:, steps, steps - 1] = last
+    tail = torch.zeros_like(matrices[:, 0])
+    tail[:, -1] = last.square()
+    grown[:, steps, steps] = torch.linalg.lstsq(matrices, tail[:, :, None]).solution[:, -1, 0]
+    return grown

@@ -1,0 +1,211 @@
+"""Measuring layerwise dynamical isometry."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from nnmass.architectures import DenseMLP, Specification
+from nnmass.errors import InvalidValueError
+from nnmass.networks import DenseCNNNetwork, DenseMLPNetwork, build
+from nnmass.propagation.initialisation import Initialisation
+from nnmass.propagation.linear_maps import LayerJacobian
+from nnmass.propagation.recording import Skipped, record
+from nnmass.propagation.result import Isometry, LayerIsometry
+from nnmass.propagation.roles import whole_layers
+from nnmass.propagation.spectrum import Estimation, Spectrum, spectrum
+from nnmass.propagation.weights import initialise
+
+Inputs: TypeAlias = Tensor | npt.NDArray[Any] | int
+MeasureProgress: TypeAlias = Callable[[int, int], None]
+"""Called with networks done and networks in all."""
+
+INITIALISATIONS = 16
+INPUTS = 64
+DENSE_LIMIT = 256
+PROBES = 16
+STEPS = 20
+
+
+def isometry(
+    model: nn.Module | Specification,
+    inputs: Inputs = INPUTS,
+    *,
+    initialisations: int | None = None,
+    init: str | Initialisation = "default",
+    seed: int = 0,
+    probes: int | None = None,
+    steps: int = STEPS,
+    dense_limit: int = DENSE_LIMIT,
+    progress: MeasureProgress | None = None,
+) -> Isometry:
+    """Measure the singular values of every layer's Jacobian J = W·diag(φ′) (arXiv:1910.00780, section 3.3).
+
+    Layerwise dynamical isometry means that they are close to 1: then gradients keep their size on their way back.
+
+    A model is measured as it is, at every input.  A specification is built anew for each initialisation, with links
+    and weights of its own, so that the figures come with a standard error.  Linear layers are exact, and so are
+    convolutions with at most ``dense_limit`` singular values and periodic ones; other convolutions are estimated by
+    Lanczos quadrature at ``probes`` of the inputs, evenly spaced, with a stated error.  Norms are held at the
+    statistics of the batch; dropout is off.
+
+    The layers of a `DenseCNN` are whole: norm, ReLU and convolutions.  Of any other model a layer is a convolution or
+    linear layer, with the element-wise operations before it and the norm that directly follows it.  Sums of residual
+    blocks are nodes: the identity of a shortcut is not counted.
+
+    The model, its modes, buffers and all random states are as they were afterwards.
+
+    Args:
+        model: any `torch.nn.Module` that takes one tensor, or a specification.
+        inputs: (inputs, ...) tensor or array; for a specification also a number: so many standard normal inputs.
+        initialisations: networks of a specification; default 16.
+        init: initialisation of a specification's weights: ``"default"`` (PyTorch's), ``"he"``, ``"glorot"``,
+            ``"orthogonal"`` or ``"gaussian:STD"``.
+        seed: draws links, weights, probes, and inputs where a number is given.
+        probes: random vectors per network and layer where Lanczos is used; default: 16 over all networks, at least one
+            each.
+        steps: of Lanczos.
+        dense_limit: see above.
+        progress: told of finished networks.
+
+    Raises:
+        InvalidValueError: inputs of the wrong shape, NaN or infinity in inputs or weights (with the layer), no layer
+            that can be measured, an argument out of range.
+
+    Examples:
+        >>> layer = torch.nn.Linear(2, 2, bias=False)
+        >>> _ = layer.weight.data.copy_(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
+        >>> isometry(layer, torch.ones(1, 2)).layers[0].singular_values
+        array([[4., 3.]])
+    """
+    at_least = {"initialisations": (initialisations, 1), "probes": (probes, 1), "steps": (steps, 2), "seed": (seed, 0)}
+    for name, (value, least) in at_least.items():
+        if value is not None and value < least:
+            raise InvalidValueError(f"{name} must be at least {least}, got {value}")
+    one = not isinstance(model, Specification)
+    if one and (initialisations is not None or str(init) != "default"):
+        raise InvalidValueError("a model is measured as it is: give its specification for other initialisations")
+    networks = 1 if one else initialisations or INITIALISATIONS
+    estimation = Estimation(dense_limit, probes or max(PROBES // networks, 1), steps)
+    measured = []
+    if isinstance(model, Specification):
+        drawn = _inputs_of(model, inputs, seed)
+        for k in range(networks):
+            network = build(model, seed=seed + k)
+            initialise(network, Initialisation.parse(init), seed + k)
+            measured.append(_measure(network, drawn, estimation, seed + k))
+            if progress:
+                progress(k + 1, networks)
+    else:
+        measured.append(_measure(model, _inputs_for(model, inputs), estimation, seed))
+    return _gathered(measured, "as given" if one else str(init))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One network."""
+
+    layers: Sequence[tuple[LayerJacobian, bool]]
+    spectra: Sequence[Spectrum]
+    skipped: tuple[Skipped, ...]
+    inputs: int
+
+
+def _measure(model: nn.Module, inputs: Tensor, estimation: Estimation, seed: int) -> _Measured:
+    count = len(inputs)
+    positions = np.arange(estimation.probes) * max(count / estimation.probes, 1)
+    probed = torch.as_tensor(positions.astype(np.int64) % count, device=inputs.device)
+    recording = record(model, inputs, probed)
+    if not recording.layers:
+        reasons = "; ".join(f"{skipped.name}: {skipped.reason}" for skipped in recording.skipped)
+        raise InvalidValueError(f"{type(model).__name__} has no layer that can be measured ({reasons or 'no weights'})")
+    layers = whole_layers(model, recording.layers)
+    generator = torch.Generator().manual_seed(seed)
+    spectra = [spectrum(jacobian, count, estimation, generator, probed) for jacobian, _ in layers]
+    return _Measured(layers, spectra, recording.skipped, count)
+
+
+def _gathered(measured: Sequence[_Measured], init: str) -> Isometry:
+    """Join the networks' spectra layer by layer; of a single model there is no axis of networks."""
+    first = measured[0]
+    layers = [
+        _layer(jacobian, hidden, [network.spectra[i] for network in measured], as_given=init == "as given")
+        for i, (jacobian, hidden) in enumerate(first.layers)
+    ]
+    return Isometry(tuple(layers), first.skipped, first.inputs, len(measured), init)
+
+
+def _layer(jacobian: LayerJacobian, hidden: bool, spectra: Sequence[Spectrum], *, as_given: bool) -> LayerIsometry:
+    values = np.stack([found.values for found in spectra])
+    weights = None if spectra[0].weights is None else np.stack([s.weights for s in spectra if s.weights is not None])
+    return LayerIsometry(
+        name=jacobian.name,
+        hidden=hidden,
+        rows=jacobian.rows,
+        columns=jacobian.columns,
+        reads=jacobian.reads,
+        method=spectra[0].method,
+        singular_values=values[0] if as_given else values,
+        weights=weights if weights is None or not as_given else weights[0],
+        error=_error(spectra),
+        forwards=spectra[0].forwards,
+    )
+
+
+def _error(spectra: Sequence[Spectrum]) -> float:
+    """Standard error of the mean by the choice of probes, and what the steps may miss.
+
+    With one probe per network the scatter between networks stands for that between probes, which is smaller.
+    """
+    if spectra[0].weights is None:
+        return 0.0
+    means = np.stack([(s.values * s.weights).sum(1) for s in spectra if s.weights is not None])
+    gap = np.mean([s.gap for s in spectra if s.gap is not None])
+    across = means if means.shape[1] > 1 else means.T
+    if across.shape[1] < 2:
+        raise InvalidValueError("probes must be at least 2 for a single network: one tells nothing of the error")
+    scatter = math.sqrt(float(across.var(1, ddof=1).mean()) / means.size)
+    return math.hypot(scatter, float(gap) / 2)
+
+
+def _inputs_of(spec: Specification, inputs: Inputs, seed: int) -> Tensor:
+    """Inputs for a specification, checked against its shape."""
+    if isinstance(inputs, int):
+        if inputs < 1:
+            raise InvalidValueError(f"inputs must be at least 1, got {inputs}")
+        return torch.randn(inputs, *spec.input_shape, generator=torch.Generator().manual_seed(seed))
+    given = _finite(inputs)
+    _check_shape(spec, given)
+    return given.float()
+
+
+def _inputs_for(model: nn.Module, inputs: Inputs) -> Tensor:
+    """Inputs for a model, on its device and in its precision."""
+    if isinstance(inputs, int):
+        raise InvalidValueError(f"a model needs a tensor of inputs, got the number {inputs}")
+    given = _finite(inputs)
+    if isinstance(model, DenseMLPNetwork | DenseCNNNetwork):
+        _check_shape(model.spec, given)
+    weight = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
+    return given.to(weight) if given.is_floating_point() else given.to(weight.device)
+
+
+def _finite(inputs: Tensor | npt.NDArray[Any]) -> Tensor:
+    given = torch.as_tensor(inputs).detach()
+    if given.dim() < 2 or len(given) == 0:
+        raise InvalidValueError(f"inputs must be a batch of at least one input, got shape {tuple(given.shape)}")
+    if not bool(torch.isfinite(given).all()):
+        raise InvalidValueError("the inputs must be finite, got NaN or infinity")
+    return given
+
+
+def _check_shape(spec: Specification, inputs: Tensor) -> None:
+    shape = tuple(inputs.shape[1:])
+    if shape != spec.input_shape and not (isinstance(spec, DenseMLP) and math.prod(shape) == spec.in_features):
+        expected = ", ".join(map(str, ("inputs", *spec.input_shape)))
+        raise InvalidValueError(f"{spec.family} reads inputs of shape ({expected}), got {tuple(inputs.shape)}")
