@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "measurements.md"]
 DATA = ("mnist", "linear", "circle")
 QUANTITIES = {"nn_mass": "log NN-Mass", "params": "log params", "macs": "log MACs"}
+MEASURES = {"mean_loss": "all epochs", "final_loss": "last epoch"}
 
 
 def main() -> None:
@@ -102,6 +103,43 @@ def compressions() -> str:
     return _table(("", "depth, max skips", "NN-Mass", "params", "MACs", "predicted % [95 %]", measured_column), rows)
 
 
+def convergence() -> str:
+    """Spread of the training loss between depths of equal mass, and between masses of equal depth."""
+    summary = _read("convergence-mnist/summary.json")
+    rows = []
+    for key, label in (("at_equal_mass", "NN-Mass"), ("at_equal_depth", "depth")):
+        for group, measures in summary[key].items():
+            for measure, name in MEASURES.items():
+                found = measures[measure]
+                values = (found[k] for k in ("lowest", "highest", "spread", "standard_error", "noise_95"))
+                rows.append((f"{label} {group}", name, str(found["networks"]), *(f"{value:.3f}" for value in values)))
+    columns = ("at equal", "training loss", "networks", "lowest", "highest", "spread", "standard error of a mean")
+    return _table((*columns, "spread by seeds alone, 95 %"), rows)
+
+
+def convergence_fits() -> str:
+    """How well mass, parameters and MACs explain the training loss."""
+    rows = []
+    for measure, fits in _read("convergence-mnist/summary.json")["fits"].items():
+        for quantity, label in QUANTITIES.items():
+            fit = fits[quantity]
+            low, high = fit["r2_interval_95"]
+            lead, (least, most) = fit["r2_lead_of_mass"], fit["r2_lead_of_mass_interval_95"]
+            rows.append(
+                (
+                    MEASURES[measure],
+                    label,
+                    f"{fit['r2']:.2f} [{low:.2f}, {high:.2f}]",
+                    f"{lead:.2f} [{least:.2f}, {most:.2f}]" if quantity != "nn_mass" else "",
+                    f"{100 * fit['loo_error']:.1f} %",
+                    f"{100 * fit['left_out_group_error']:.1f} %",
+                    str(fit["n"]),
+                )
+            )
+    columns = ("log training loss", "on", "R² [95 %]", "behind NN-Mass [95 %]", "leave-one-out error")
+    return _table((*columns, "left-out-depth error", "networks"), rows)
+
+
 def demo() -> str:
     """What `make demo` shows."""
     outcome = _read("demo/result.json")
@@ -154,6 +192,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "accuracy-fits": accuracy_fits,
     "left-out-depths": left_out_depths,
     "compressions": compressions,
+    "convergence": convergence,
+    "convergence-fits": convergence_fits,
     "demo": demo,
     "benchmarks": benchmarks,
 }

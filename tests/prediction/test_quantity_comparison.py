@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nnmass.errors import FitError
-from nnmass.prediction import QUANTITIES, LogFit, MassPredictor, Network, compare
+from nnmass.prediction import QUANTITIES, LogFit, MassPredictor, Network, compare, fit_quantities
 
 
 def network(nn_mass, params, macs, accuracy, group=16, seeds=5):
@@ -140,3 +140,19 @@ def test_plain_values_of_one_group_are_json():
 def test_networks_that_make_no_line_are_refused(networks, message):
     with pytest.raises(FitError, match=message):
         compare(networks)
+
+
+def test_another_outcome_is_fitted_in_the_same_way_and_named_in_messages():
+    networks = noisy_networks()
+    quantities = {name: np.array([getattr(n, name) for n in networks], float) for name in QUANTITIES}
+    accuracy = np.array([n.accuracy for n in networks])
+    groups = [n.group for n in networks]
+    assert fit_quantities(quantities, accuracy, groups) == compare(networks).fits
+    losses = fit_quantities(quantities, -2 * accuracy, groups, name="log loss")
+    for quantity, fit in compare(networks).fits.items():
+        assert losses[quantity].fit.slope == pytest.approx(-2 * fit.fit.slope)
+        assert losses[quantity].fit.r2 == pytest.approx(fit.fit.r2)
+        assert losses[quantity].r2_interval == pytest.approx(fit.r2_interval)
+        assert losses[quantity].group_error == pytest.approx(2 * fit.group_error)
+    with pytest.raises(FitError, match="all 18 networks have the same log loss, 0"):
+        fit_quantities(quantities, np.zeros(18), groups, name="log loss")

@@ -2,17 +2,13 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from nnmass.cli import experiments
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_json, print_table, progress_bar
-
-if TYPE_CHECKING:
-    from nnmass.data import Dataset
-    from nnmass.sweeps import RunStore
-    from nnmass.training import TrainingConfig
+from nnmass.cli.output import console, print_json
 
 
 class Experiment(StrEnum):
@@ -20,6 +16,14 @@ class Experiment(StrEnum):
 
     MLP_ACCURACY = "mlp-accuracy"
     MLP_COMPRESSION = "mlp-compression"
+    CONVERGENCE = "convergence"
+
+
+EXPERIMENTS: dict[Experiment, experiments.Experiment] = {
+    Experiment.MLP_ACCURACY: experiments.mlp_accuracy,
+    Experiment.MLP_COMPRESSION: experiments.mlp_compression,
+    Experiment.CONVERGENCE: experiments.convergence,
+}
 
 
 def reproduce(
@@ -40,73 +44,27 @@ def reproduce(
 
     mlp-compression: DenseMLPs of width 8 and depth 32 at three masses, compressed, predicted and measured.
 
+    convergence: DenseMLPs of width 8 and depths 16 to 32 at three masses: training loss, epoch by epoch.
+
     Example: nnmass reproduce mlp-accuracy --data digits --epochs 5
     """
     from nnmass import atomic
-    from nnmass.experiments import mlp_references
     from nnmass.provenance import provenance
-    from nnmass.sweeps import RunStore
 
-    folder = out or Path("results") / f"{experiment}-{Path(data).name}"
-    dataset = o.read_data(data, data_root, segments)
-    config = o.training_config(mlp_references(dataset)[0], dataset, epochs=epochs)
-    store = RunStore(folder / "runs.sqlite")
-    run = _accuracy if experiment is Experiment.MLP_ACCURACY else _compression
-    outcome = run(dataset, store, config, folder, seeds, workers, as_json)
-    summary = {
-        "provenance": provenance(seed=0),
-        "data": f"{dataset.name} ({dataset.source})",
-        "training": config.model_dump(mode="json"),
-        **outcome,
-    }
-    atomic.write_json(folder / "summary.json", summary)
-    store.export(folder / "runs.csv")
+    request = experiments.Request(
+        folder=out or Path("results") / f"{experiment}-{Path(data).name}",
+        data=data,
+        data_root=data_root,
+        segments=segments,
+        seeds=seeds,
+        epochs=epochs,
+        workers=workers,
+        quiet=as_json,
+    )
+    outcome = EXPERIMENTS[experiment](request)
+    summary = {"provenance": provenance(seed=0), **outcome}
+    atomic.write_json(request.folder / "summary.json", summary)
     if as_json:
         print_json(summary)
     else:
-        console.print(f"written to {folder}")
-
-
-def _accuracy(
-    dataset: "Dataset",
-    store: "RunStore",
-    config: "TrainingConfig",
-    folder: Path,
-    seeds: int | None,
-    workers: int | None,
-    quiet: bool,
-) -> dict[str, Any]:
-    from nnmass.experiments import mlp_accuracy
-    from nnmass.reporting import accuracy_figure, comparison_rows, save
-
-    count = seeds or 5
-    with progress_bar(f"mlp-accuracy on {dataset.name}") as progress:
-        outcome = mlp_accuracy(dataset, store, config=config, seeds=count, workers=workers, progress=progress)
-    title = f"{dataset.name}: DenseMLPs of width 8, {len(outcome.comparison.networks)} networks × {count} seeds"
-    save(accuracy_figure(outcome.comparison, title=title), folder / "accuracy.png")
-    if not quiet:
-        print_table(title, *comparison_rows(outcome.comparison))
-    return {"runs": outcome.runs, "diverged": outcome.diverged, **outcome.comparison.to_dict()}
-
-
-def _compression(
-    dataset: "Dataset",
-    store: "RunStore",
-    config: "TrainingConfig",
-    folder: Path,
-    seeds: int | None,
-    workers: int | None,
-    quiet: bool,
-) -> dict[str, Any]:
-    from nnmass.experiments import mlp_compression
-    from nnmass.reporting import compression_rows, difference_figure, save, summary
-
-    outcomes = mlp_compression(dataset, store, progress_bar, config=config, seeds=seeds or 10, workers=workers)
-    save(
-        difference_figure(outcomes, title=f"{dataset.name}: depth 32 compressed at equal NN-Mass"),
-        folder / "difference.png",
-    )
-    for outcome in outcomes if not quiet else ():
-        print_table(f"NN-Mass {outcome.compression.reference.nn_mass:.1f}", *compression_rows(outcome))
-        console.print(summary(outcome), "")
-    return {"compressions": [outcome.to_dict() for outcome in outcomes]}
+        console.print(f"written to {request.folder}")

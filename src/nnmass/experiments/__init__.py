@@ -2,23 +2,32 @@
 
 from nnmass.experiments.calibration import calibrate, calibration_grid
 from nnmass.experiments.compression import measure_compression, train_compressed
+from nnmass.experiments.convergence import MEASURES, Convergence, LossCurve, convergence, convergence_grid
 from nnmass.experiments.mlp_accuracy import MLPAccuracy, mlp_accuracy, mlp_grid
 from nnmass.experiments.mlp_compression import mlp_compression, mlp_references
 from nnmass.experiments.outcome import CompressionOutcome
+from nnmass.experiments.spread import Spread, spread_of_means
 from nnmass.experiments.verification import Measured, Verification, verify
 
 __all__ = [
+    "MEASURES",
     "CompressionOutcome",
+    "Convergence",
+    "LossCurve",
     "MLPAccuracy",
     "Measured",
+    "Spread",
     "Verification",
     "calibrate",
     "calibration_grid",
+    "convergence",
+    "convergence_grid",
     "measure_compression",
     "mlp_accuracy",
     "mlp_compression",
     "mlp_grid",
     "mlp_references",
+    "spread_of_means",
     "train_compressed",
     "verify",
 ]

@@ -34,7 +34,7 @@ def calibration_grid(compression: Compression) -> list[Specification]:
         depths = tuple(int(d) for d in lowest + (highest - lowest) * k // (_DEPTHS + 1))
         for factor in np.geomspace(1 / _SPAN, _SPAN, _MASSES):
             skips = tuple(
-                _skips_of_mass(cell.width, depth, factor * cell.nn_mass)
+                skips_of_mass(cell.width, depth, factor * cell.nn_mass)
                 for cell, depth in zip(reference.cells, depths, strict=True)
             )
             specs.append(respecified(reference, depths, skips))
@@ -67,12 +67,17 @@ def calibrate(
     return _fit(store, [run.key for run in runs])
 
 
+def skips_of_mass(width: int, depth: int, mass: float) -> int:
+    """The number of skips whose mass comes nearest.
+
+    Examples:
+        >>> skips_of_mass(8, 16, 40), skips_of_mass(8, 32, 40)  # masses 40.23 and 40.19
+        (20, 20)
+    """
+    choices = np.arange(width * max(depth - 2, 0) + 1)
+    return int(np.abs(nn_mass(width, depth, choices) - mass).argmin())
+
+
 def _fit(store: RunStore, keys: Sequence[str]) -> Comparison:
     wanted = set(keys)
     return compare(seed_means([row for row in store.runs() if row.key in wanted]))
-
-
-def _skips_of_mass(width: int, depth: int, mass: float) -> int:
-    """The number of skips whose mass comes nearest."""
-    choices = np.arange(width * max(depth - 2, 0) + 1)
-    return int(np.abs(nn_mass(width, depth, choices) - mass).argmin())

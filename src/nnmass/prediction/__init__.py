@@ -1,6 +1,6 @@
 """Accuracy from NN-Mass, beside the same from parameters and MACs."""
 
-from nnmass.prediction.comparison import QUANTITIES, Comparison, Network, QuantityFit, compare
+from nnmass.prediction.comparison import QUANTITIES, Comparison, Network, QuantityFit, compare, fit_quantities
 from nnmass.prediction.predictor import LogFit, MassPredictor, Prediction
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "Prediction",
     "QuantityFit",
     "compare",
+    "fit_quantities",
 ]

@@ -1,6 +1,6 @@
 """NN-Mass beside plain parameter and MAC counts, on the same networks."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -42,7 +42,7 @@ class Network:
 
 @dataclass(frozen=True)
 class QuantityFit:
-    """How well the logarithm of one quantity predicts accuracy.
+    """How well the logarithm of one quantity predicts accuracy, or whatever else was measured.
 
     Attributes:
         fit: the line through all networks.
@@ -63,6 +63,24 @@ class QuantityFit:
         """Root mean square of the errors of left-out groups; None with fewer than two groups."""
         errors = list(self.group_errors.values())
         return float(np.sqrt(np.mean(np.square(errors)))) if errors else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        line = self.fit
+        return {
+            "slope": line.slope,
+            "intercept": line.intercept,
+            "r2": line.r2,
+            "r2_interval_95": list(self.r2_interval),
+            "r2_lead_of_mass": self.r2_lead,
+            "r2_lead_of_mass_interval_95": list(self.r2_lead_interval),
+            "loo_error": line.loo_error,
+            "residual_std": line.residual_std,
+            "n": line.n,
+            "range": list(line.range),
+            "left_out_group_errors": {str(group): error for group, error in self.group_errors.items()},
+            "left_out_group_error": self.group_error,
+        }
 
 
 @dataclass(frozen=True)
@@ -92,7 +110,7 @@ class Comparison:
             "networks": len(self.networks),
             "seeds": sorted({network.seeds for network in self.networks}),
             "left_out_without_mass": self.left_out,
-            "fits": {quantity: _plain(fit) for quantity, fit in self.fits.items()},
+            "fits": {quantity: fit.to_dict() for quantity, fit in self.fits.items()},
         }
 
 
@@ -107,23 +125,49 @@ def compare(networks: Sequence[Network], *, seed: int = 0) -> Comparison:
         FitError: fewer than three networks with a mass, or all alike.
     """
     kept = tuple(network for network in networks if network.nn_mass > 0)
-    accuracy = np.array([network.accuracy for network in kept])
-    groups = [network.group for network in kept]
+    fits = fit_quantities(
+        {quantity: np.array([getattr(network, quantity) for network in kept], float) for quantity in QUANTITIES},
+        np.array([network.accuracy for network in kept]),
+        [network.group for network in kept],
+        seed=seed,
+    )
+    return Comparison(fits, kept, len(networks) - len(kept))
+
+
+def fit_quantities(
+    quantities: Mapping[str, FloatArray],
+    outcome: FloatArray,
+    groups: Sequence[Hashable],
+    *,
+    name: str = "accuracy",
+    seed: int = 0,
+) -> dict[str, QuantityFit]:
+    """Fit one outcome on the logarithm of several quantities, each compared with that of ``"nn_mass"``.
+
+    Args:
+        quantities: by name, ``"nn_mass"`` first; (n,) positive values each.
+        outcome: (n,) what is to be explained, e.g. mean accuracies, or the logarithms of mean losses.
+        groups: (n,) what is left out together.
+        name: of the outcome, for messages.
+        seed: of the bootstrap; all quantities see the same resampled networks.
+
+    Raises:
+        FitError: fewer than three networks, or all alike.
+    """
     fits: dict[str, QuantityFit] = {}
     resampled: dict[str, FloatArray] = {}
-    for quantity in QUANTITIES:
-        values = np.array([getattr(network, quantity) for network in kept], float)
+    for quantity, values in quantities.items():
         kind = MassPredictor if quantity == "nn_mass" else LogFit
-        fit = kind.fit(values, accuracy, quantity=quantity)
-        resampled[quantity] = _resampled_r2(np.log(values), accuracy, np.random.default_rng(seed))
+        fit = kind.fit(values, outcome, quantity=quantity, outcome=name)
+        resampled[quantity] = _resampled_r2(np.log(values), outcome, np.random.default_rng(seed))
         fits[quantity] = QuantityFit(
             fit=fit,
             r2_interval=_interval(resampled[quantity]),
             r2_lead=(fits["nn_mass"].fit if fits else fit).r2 - fit.r2,
             r2_lead_interval=_interval(resampled["nn_mass"] - resampled[quantity]),
-            group_errors=_group_errors(values, accuracy, groups, quantity),
+            group_errors=_group_errors(values, outcome, groups, quantity),
         )
-    return Comparison(fits, kept, len(networks) - len(kept))
+    return fits
 
 
 def _resampled_r2(x: FloatArray, y: FloatArray, generator: np.random.Generator) -> FloatArray:
@@ -140,7 +184,7 @@ def _interval(values: FloatArray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _group_errors(values: Any, accuracy: Any, groups: Sequence[Hashable], quantity: str) -> dict[Hashable, float]:
+def _group_errors(values: Any, outcome: Any, groups: Sequence[Hashable], quantity: str) -> dict[Hashable, float]:
     names = sorted(set(groups), key=str)
     if len(names) < 2:
         return {}
@@ -148,27 +192,9 @@ def _group_errors(values: Any, accuracy: Any, groups: Sequence[Hashable], quanti
     for name in names:
         out = np.array([group == name for group in groups])
         try:
-            rest = LogFit.fit(values[~out], accuracy[~out], quantity=quantity)
+            rest = LogFit.fit(values[~out], outcome[~out], quantity=quantity)
         except FitError:
             continue  # the other groups alone make no line: nothing can be said of this one
         predicted = rest.predict(values[out], extrapolate=True).mean
-        errors[name] = float(np.sqrt(np.mean((predicted - accuracy[out]) ** 2)))
+        errors[name] = float(np.sqrt(np.mean((predicted - outcome[out]) ** 2)))
     return errors
-
-
-def _plain(fit: QuantityFit) -> dict[str, Any]:
-    line = fit.fit
-    return {
-        "slope": line.slope,
-        "intercept": line.intercept,
-        "r2": line.r2,
-        "r2_interval_95": list(fit.r2_interval),
-        "r2_lead_of_mass": fit.r2_lead,
-        "r2_lead_of_mass_interval_95": list(fit.r2_lead_interval),
-        "loo_error": line.loo_error,
-        "residual_std": line.residual_std,
-        "n": line.n,
-        "range": list(line.range),
-        "left_out_group_errors": {str(group): error for group, error in fit.group_errors.items()},
-        "left_out_group_error": fit.group_error,
-    }

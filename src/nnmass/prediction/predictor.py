@@ -51,19 +51,22 @@ class LogFit:
     _spread: float
 
     @classmethod
-    def fit(cls, values: npt.ArrayLike, accuracy: npt.ArrayLike, *, quantity: str = "nn_mass") -> Self:
+    def fit(
+        cls, values: npt.ArrayLike, accuracy: npt.ArrayLike, *, quantity: str = "nn_mass", outcome: str = "accuracy"
+    ) -> Self:
         """Fit accuracy = intercept + slope · ln(quantity).
 
         Args:
             values: (n,) positive and not all equal; n >= 3.
             accuracy: (n,) measured accuracies; give seed means to predict a seed mean.
             quantity: what the values are, for messages.
+            outcome: what is fitted where it is not accuracy, for messages.
 
         Raises:
             FitError: fewer than three points, unequal lengths, values that are not positive or all equal but for
                 one, accuracies that are all equal, NaN.
         """
-        raw, y = _checked(values, accuracy, quantity)
+        raw, y = _checked(values, accuracy, quantity, outcome)
         x = np.log(raw)
         centre, spread = float(x.mean()), float(((x - x.mean()) ** 2).sum())
         slope = float(((x - centre) * (y - y.mean())).sum() / spread)
@@ -140,14 +143,16 @@ class MassPredictor(LogFit):
     """
 
 
-def _checked(values: npt.ArrayLike, accuracy: npt.ArrayLike, quantity: str) -> tuple[FloatArray, FloatArray]:
+def _checked(
+    values: npt.ArrayLike, accuracy: npt.ArrayLike, quantity: str, outcome: str
+) -> tuple[FloatArray, FloatArray]:
     x, y = np.asarray(values, np.float64), np.asarray(accuracy, np.float64)
     if x.ndim != 1 or x.shape != y.shape:
-        raise FitError(f"a fit needs one accuracy per {quantity}, got shapes {x.shape} and {y.shape}")
+        raise FitError(f"a fit needs one {outcome} per {quantity}, got shapes {x.shape} and {y.shape}")
     if len(x) < 3:
         raise FitError(f"a fit needs at least 3 networks, got {len(x)}")
     if not np.isfinite(x).all() or not np.isfinite(y).all():
-        raise FitError(f"a fit needs finite numbers, got NaN or infinity in {quantity} or accuracy")
+        raise FitError(f"a fit needs finite numbers, got NaN or infinity in {quantity} or {outcome}")
     if (x <= 0).any():
         raise FitError(f"{quantity} must be positive to fit its logarithm, got {x.min():g}")
     different = np.unique(np.log(x), return_counts=True)[1]
@@ -156,5 +161,5 @@ def _checked(values: npt.ArrayLike, accuracy: npt.ArrayLike, quantity: str) -> t
     if len(different) == 2 and different.min() == 1:
         raise FitError(f"all {len(x)} networks but one have the same {quantity}: without it there is no line to fit")
     if np.ptp(y) == 0:
-        raise FitError(f"all {len(y)} networks have the same accuracy, {y[0]:g}: there is nothing to explain")
+        raise FitError(f"all {len(y)} networks have the same {outcome}, {y[0]:g}: there is nothing to explain")
     return x, y

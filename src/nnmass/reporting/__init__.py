@@ -2,6 +2,7 @@
 
 from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
 from nnmass.reporting.compression import compression_rows, summary, write_compression
+from nnmass.reporting.convergence import convergence_figure, convergence_fit_rows, convergence_rows
 from nnmass.reporting.difference import difference_figure
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.style import COLOURS, picture, save
@@ -15,6 +16,9 @@ __all__ = [
     "accuracy_figure",
     "comparison_rows",
     "compression_rows",
+    "convergence_figure",
+    "convergence_fit_rows",
+    "convergence_rows",
     "difference_figure",
     "marked_figure",
     "picture",

@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter
 
 from nnmass.prediction import Comparison, LogFit, Network
-from nnmass.reporting.style import COLOURS, figure
-
-_LABELS = {"nn_mass": "NN-Mass", "params": "parameters", "macs": "MACs"}
-_MARKERS = "osD^vP"
+from nnmass.reporting.style import COLOURS, MARKERS, QUANTITY_LABELS, figure, plain_log_ticks
 
 
 @dataclass(frozen=True)
@@ -92,17 +89,15 @@ def _networks(axes: Any, networks: Sequence[Network], quantity: str, group: str,
         axes.plot(
             [getattr(network, quantity) for network in members],
             [network.accuracy for network in members],
-            _MARKERS[i % len(_MARKERS)],
+            MARKERS[i % len(MARKERS)],
             color="#9a9a9a" if faint else COLOURS[i % len(COLOURS)],
             alpha=0.5 if faint else 0.85,
             markersize=5,
             label=f"{group} {name}" + (" (fitted)" if faint else ""),
         )
     axes.set_xscale("log")
-    axes.set_xlabel(_LABELS[quantity])
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(_short))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(QUANTITY_LABELS[quantity])
+    plain_log_ticks(axes.xaxis)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g} %"))
 
 
@@ -114,10 +109,3 @@ def _line(axes: Any, fit: LogFit, *, band: bool, beyond: Sequence[float] = ()) -
         axes.fill_between(
             x, prediction.low, prediction.high, color="#0072b2", alpha=0.12, linewidth=0, label="95 % for a new network"
         )
-
-
-def _short(value: float, _: object) -> str:
-    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
-            return f"{value / factor:g}{unit}"
-    return f"{value:g}"

@@ -10,12 +10,19 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nnmass import atomic
 from nnmass.errors import InvalidValueError
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 """Okabe and Ito's palette."""
+
+MARKERS = "osD^vP"
+"""For the same groups as the colours, to be told apart without them."""
+
+QUANTITY_LABELS = {"nn_mass": "NN-Mass", "params": "parameters", "macs": "MACs"}
+"""What axes call the quantities."""
 
 _SETTINGS: Any = {
     "font.size": 10,
@@ -61,3 +68,17 @@ def save(drawn: Figure, path: str | os.PathLike[str]) -> Path:
     if target.suffix not in _FORMATS:
         raise InvalidValueError(f"{target}: pictures end in {', '.join(sorted(_FORMATS))}, got {target.suffix!r}")
     return atomic.write_bytes(target, picture(drawn, target.suffix[1:]))
+
+
+def plain_log_ticks(axis: Any) -> None:
+    """Label the 1, 2 and 5 of each decade of a logarithmic axis, as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(_short))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _short(value: float, _: object) -> str:
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{value / factor:g}{unit}"
+    return f"{value:g}"

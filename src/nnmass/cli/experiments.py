@@ -1,0 +1,113 @@
+"""What ``nnmass reproduce`` does for each experiment: run it, draw it, print it, and say what it found."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from nnmass.cli import options as o
+from nnmass.cli.output import console, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from nnmass.data import Dataset
+    from nnmass.sweeps import RunStore
+    from nnmass.training import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line; None: as the experiment thinks best."""
+
+    folder: Path
+    data: str
+    data_root: Path | None
+    segments: int
+    seeds: int | None
+    epochs: int | None
+    workers: int | None
+    quiet: bool
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What an experiment that trains works with."""
+
+    data: "Dataset"
+    store: "RunStore"
+    config: "TrainingConfig"
+    request: Request
+
+
+Experiment: TypeAlias = Callable[[Request], dict[str, Any]]
+"""Writes its pictures to the request's folder, prints tables unless asked to be quiet, and returns its summary."""
+
+
+def _trained(measure: Callable[[Bench], dict[str, Any]]) -> Experiment:
+    """Give an experiment data, configuration and a store, whose runs are exported when it is done."""
+
+    def run(request: Request) -> dict[str, Any]:
+        from nnmass.experiments import mlp_references
+        from nnmass.sweeps import RunStore
+
+        data = o.read_data(request.data, request.data_root, request.segments)
+        config = o.training_config(mlp_references(data)[0], data, epochs=request.epochs)
+        bench = Bench(data, RunStore(request.folder / "runs.sqlite"), config, request)
+        outcome = measure(bench)
+        bench.store.export(request.folder / "runs.csv")
+        training = config.model_dump(mode="json")
+        return {"data": f"{data.name} ({data.source})", "training": training, **outcome}
+
+    return run
+
+
+@_trained
+def mlp_accuracy(bench: Bench) -> dict[str, Any]:
+    """Accuracy against mass, parameters and MACs."""
+    from nnmass import experiments, reporting
+
+    data, request, seeds = bench.data, bench.request, bench.request.seeds or 5
+    with progress_bar(f"mlp-accuracy on {data.name}") as progress:
+        outcome = experiments.mlp_accuracy(
+            data, bench.store, config=bench.config, seeds=seeds, workers=request.workers, progress=progress
+        )
+    title = f"{data.name}: DenseMLPs of width 8, {len(outcome.comparison.networks)} networks × {seeds} seeds"
+    reporting.save(reporting.accuracy_figure(outcome.comparison, title=title), request.folder / "accuracy.png")
+    if not request.quiet:
+        print_table(title, *reporting.comparison_rows(outcome.comparison))
+    return {"runs": outcome.runs, "diverged": outcome.diverged, **outcome.comparison.to_dict()}
+
+
+@_trained
+def mlp_compression(bench: Bench) -> dict[str, Any]:
+    """Compressed networks against their references."""
+    from nnmass import experiments, reporting
+
+    data, request, seeds = bench.data, bench.request, bench.request.seeds or 10
+    outcomes = experiments.mlp_compression(
+        data, bench.store, progress_bar, config=bench.config, seeds=seeds, workers=request.workers
+    )
+    title = f"{data.name}: depth 32 compressed at equal NN-Mass"
+    reporting.save(reporting.difference_figure(outcomes, title=title), request.folder / "difference.png")
+    for outcome in outcomes if not request.quiet else ():
+        mass = outcome.compression.reference.nn_mass
+        print_table(f"NN-Mass {mass:.1f}", *reporting.compression_rows(outcome))
+        console.print(reporting.summary(outcome), "")
+    return {"compressions": [outcome.to_dict() for outcome in outcomes]}
+
+
+@_trained
+def convergence(bench: Bench) -> dict[str, Any]:
+    """Training losses at equal mass."""
+    from nnmass import experiments, reporting
+
+    data, request, seeds = bench.data, bench.request, bench.request.seeds or 5
+    with progress_bar(f"convergence on {data.name}") as progress:
+        outcome = experiments.convergence(
+            data, bench.store, config=bench.config, seeds=seeds, workers=request.workers, progress=progress
+        )
+    title = f"{data.name}: training loss of DenseMLPs of width 8, {len(outcome.curves)} networks × {seeds} seeds"
+    reporting.save(reporting.convergence_figure(outcome, title=title), request.folder / "convergence.png")
+    if not request.quiet:
+        print_table(title, *reporting.convergence_rows(outcome))
+        print_table("What explains it", *reporting.convergence_fit_rows(outcome))
+    return outcome.to_dict()

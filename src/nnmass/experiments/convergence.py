@@ -1,0 +1,210 @@
+"""Training loss of DenseMLPs of equal NN-Mass but different depth (arXiv:1910.00780, section 5)."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nnmass.architectures import DenseMLP
+from nnmass.data import Dataset
+from nnmass.errors import InvalidValueError
+from nnmass.experiments.calibration import skips_of_mass
+from nnmass.experiments.mlp_accuracy import DEPTHS, WIDTH
+from nnmass.experiments.spread import Spread, spread_of_means
+from nnmass.prediction import QUANTITIES, QuantityFit, fit_quantities
+from nnmass.sweeps import RunStore, StoredRun, SweepProgress, run_sweep
+from nnmass.training import TrainingConfig, default_config
+
+MASSES = (10, 40, 120)
+MEASURES = ("mean_loss", "final_loss")
+
+
+@dataclass(frozen=True)
+class LossCurve:
+    """Training loss of one network, epoch by epoch, for several seeds.
+
+    Attributes:
+        target_mass: the mass that was wanted; the network's own comes nearest among all numbers of skips.
+        spec: the network.
+        losses: per seed the mean training loss (cross entropy, nats) within each epoch.
+    """
+
+    target_mass: int
+    spec: DenseMLP
+    losses: tuple[tuple[float, ...], ...]
+
+    @cached_property
+    def mean(self) -> tuple[float, ...]:
+        """Mean over seeds, per epoch."""
+        return tuple(np.mean(self.losses, axis=0).tolist())
+
+    @cached_property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation over seeds with n-1 degrees of freedom, per epoch."""
+        return tuple(np.std(self.losses, axis=0, ddof=1).tolist())
+
+    @property
+    def mean_loss(self) -> tuple[float, ...]:
+        """Per seed the mean over all epochs, the area under the curve: small where training converges fast."""
+        return tuple(np.mean(self.losses, axis=1).tolist())
+
+    @property
+    def final_loss(self) -> tuple[float, ...]:
+        """Per seed the loss within the last epoch."""
+        return tuple(seed[-1] for seed in self.losses)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "target_mass": self.target_mass,
+            **{name: getattr(self.spec, name) for name in ("depth", "max_skips", *QUANTITIES)},
+            "seeds": len(self.losses),
+            **{
+                measure: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1))}
+                for measure in MEASURES
+                for values in (getattr(self, measure),)
+            },
+            "train_loss": {"mean": list(self.mean), "std": list(self.std)},
+        }
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """The experiment's outcome.
+
+    Attributes:
+        curves: per network.
+        config: how the networks were trained.
+        runs: networks × seeds.
+        diverged: runs whose loss was not finite; they are in no mean.
+        left_out: networks of which fewer than two seeds did not diverge; they are in no curve.
+        at_equal_mass: by target mass and measure, the spread between depths.
+        at_equal_depth: by depth and measure, the spread between masses.
+        fits: by measure and quantity, how well the quantity's logarithm explains that of the seed-mean loss.
+    """
+
+    curves: tuple[LossCurve, ...]
+    config: TrainingConfig
+    runs: int
+    diverged: int
+    left_out: int
+    at_equal_mass: dict[int, dict[str, Spread]] = field(init=False)
+    at_equal_depth: dict[int, dict[str, Spread]] = field(init=False)
+    fits: dict[str, dict[str, QuantityFit]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at_equal_mass", _spreads(self.curves, lambda curve: curve.target_mass))
+        object.__setattr__(self, "at_equal_depth", _spreads(self.curves, lambda curve: curve.spec.depth))
+        object.__setattr__(self, "fits", {measure: _fits(self.curves, measure) for measure in MEASURES})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "runs": self.runs,
+            "diverged": self.diverged,
+            "left_out": self.left_out,
+            "at_equal_mass": _plain(self.at_equal_mass),
+            "at_equal_depth": _plain(self.at_equal_depth),
+            "fits": _plain(self.fits),
+            "networks": [curve.to_dict() for curve in self.curves],
+        }
+
+
+def convergence_grid(
+    data: Dataset, *, masses: Sequence[int] = MASSES, depths: Sequence[int] = DEPTHS
+) -> list[tuple[int, DenseMLP]]:
+    """At every target mass a network of every depth, with the number of skips whose mass comes nearest."""
+    in_features = int(np.prod(data.input_shape))
+    return [
+        (
+            mass,
+            DenseMLP(
+                width=WIDTH,
+                depth=depth,
+                max_skips=skips_of_mass(WIDTH, depth, mass),
+                in_features=in_features,
+                num_classes=data.num_classes,
+            ),
+        )
+        for mass in masses
+        for depth in depths
+    ]
+
+
+def convergence(
+    data: Dataset,
+    store: RunStore,
+    *,
+    config: TrainingConfig | None = None,
+    seeds: int = 5,
+    workers: int | None = None,
+    progress: SweepProgress | None = None,
+) -> Convergence:
+    """Train width 8, depths 16 to 32 at three masses, and compare their training losses.
+
+    Args:
+        data: what to learn.
+        store: takes the runs, and has those of an interrupted call.
+        config: how to train; by default as `default_config` says.
+        seeds: per network; at least 2.
+        workers: processes.
+        progress: told of finished epochs.
+
+    Raises:
+        InvalidValueError: fewer than two seeds.
+        FitError: fewer than three networks of which two seeds did not diverge.
+    """
+    if seeds < 2:
+        raise InvalidValueError(f"seeds must be at least 2 for a spread over seeds, got {seeds}")
+    networks = convergence_grid(data)
+    specs = [spec for _, spec in networks]
+    config = config or default_config(specs[0], data)
+    runs = run_sweep(specs, data, store, config, seeds=range(seeds), workers=workers, progress=progress)
+    rows = {row.key: row for row in store.runs()}
+    losses: dict[DenseMLP, list[tuple[float, ...]]] = {spec: [] for spec in specs}
+    for run in runs:
+        if rows[run.key].status == "finished" and isinstance(run.spec, DenseMLP):
+            losses[run.spec].append(_losses(rows[run.key]))
+    curves = tuple(LossCurve(mass, spec, tuple(losses[spec])) for mass, spec in networks if len(losses[spec]) > 1)
+    return Convergence(
+        curves=curves,
+        config=config,
+        runs=len(runs),
+        diverged=sum(rows[run.key].status == "diverged" for run in runs),
+        left_out=len(networks) - len(curves),
+    )
+
+
+def _losses(row: StoredRun) -> tuple[float, ...]:
+    return tuple(json.loads(row.train_loss))
+
+
+def _spreads(curves: Sequence[LossCurve], key: Callable[[LossCurve], int]) -> dict[int, dict[str, Spread]]:
+    """Group the curves; a group of one has no spread."""
+    sizes = Counter(map(key, curves))
+    return {
+        group: {
+            measure: spread_of_means([getattr(curve, measure) for curve in curves if key(curve) == group])
+            for measure in MEASURES
+        }
+        for group in sizes
+        if sizes[group] > 1
+    }
+
+
+def _fits(curves: Sequence[LossCurve], measure: str) -> dict[str, QuantityFit]:
+    """Fit the logarithm of the seed-mean loss; errors are then relative, and left-out groups are depths."""
+    return fit_quantities(
+        {name: np.array([getattr(curve.spec, name) for curve in curves], float) for name in QUANTITIES},
+        np.log([np.mean(getattr(curve, measure)) for curve in curves]),
+        [curve.spec.depth for curve in curves],
+        name=f"log {measure}",
+    )
+
+
+def _plain(nested: dict[Any, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {str(key): {name: value.to_dict() for name, value in inner.items()} for key, inner in nested.items()}
