@@ -7,6 +7,8 @@ from nnmass.propagation.linear_maps import Convolution, LayerJacobian, Linear
 
 _ELEMENTS = 2**24
 """Largest number of elements of a stack of matrices that is made at once."""
+_PAIRS = 2**22
+"""Largest number of products of weights that is made to save work later."""
 
 
 def is_linear(jacobian: LayerJacobian) -> bool:
@@ -30,13 +32,10 @@ def gram(jacobian: LayerJacobian, samples: int) -> Tensor:
     assert isinstance(factor.linear, Linear)
     weight = factor.linear.weight
     if factor.constant:
-        return _by_gram(_scaled(weight[None], factor.inner, factor.outer)).expand(samples, -1)
-    step = max(_ELEMENTS // weight.numel(), 1)
-    parts = []
-    for start in range(0, samples, step):
-        part = factor.at(slice(start, start + step))
-        parts.append(_by_gram(_scaled(weight[None], part.inner, part.outer)))
-    return torch.cat(parts)
+        return _of_linear(weight, factor.inner, factor.outer).expand(samples, -1)
+    step = max(_ELEMENTS // max(weight.numel(), min(weight.shape) ** 2), 1)
+    parts = (factor.at(slice(start, start + step)) for start in range(0, samples, step))
+    return torch.cat([_of_linear(weight, part.inner, part.outer) for part in parts])
 
 
 def singular_values(weight: Tensor, derivatives: Tensor) -> Tensor:
@@ -49,7 +48,7 @@ def singular_values(weight: Tensor, derivatives: Tensor) -> Tensor:
     Returns:
         (samples, min(rows, columns)), float64, descending.
     """
-    return _by_gram(_scaled(weight.detach().double()[None], derivatives.detach().double(), None))
+    return _of_linear(weight.detach().double(), derivatives.detach().double(), None)
 
 
 def dense(jacobian: LayerJacobian, samples: int) -> Tensor:
@@ -98,20 +97,34 @@ def fourier(jacobian: LayerJacobian, samples: int) -> Tensor:
     space = list(range(2, weight.dim()))
     transfer = torch.fft.fftn(weight, s=list(conv.shape[1:]), dim=space)
     matrices = transfer.flatten(2).permute(2, 0, 1)
-    values = _by_gram(matrices).flatten()
-    return values.sort(descending=True).values[None].expand(samples, -1)
+    return _by_gram(matrices).flatten().sort(descending=True).values[None].expand(samples, -1)
 
 
-def _scaled(weight: Tensor, inner: Tensor | None, outer: Tensor | None) -> Tensor:
-    if inner is not None:
-        weight = weight * inner[:, None, :]
-    return weight if outer is None else weight * outer[:, :, None]
+def _of_linear(weight: Tensor, inner: Tensor | None, outer: Tensor | None) -> Tensor:
+    """Singular values of diag(outer) W diag(inner), sample by sample."""
+    rows, columns = weight.shape
+    if rows > columns:
+        return _of_linear(weight.mT, outer, inner)
+    if inner is None:
+        squared = (weight @ weight.mT)[None]
+    elif rows * weight.numel() <= _PAIRS:  # all products of two rows, once: then every Gram matrix is one product
+        pairs = (weight[:, None] * weight).flatten(0, 1)
+        squared = (inner.square() @ pairs.mT).unflatten(1, (rows, rows))
+    else:
+        scaled = weight * inner[:, None]
+        squared = scaled @ scaled.mT
+    if outer is not None:
+        squared = squared * outer[:, None] * outer[:, :, None]
+    return _roots(squared)
 
 
 def _by_gram(matrices: Tensor) -> Tensor:
     """Singular values of a stack of matrices, descending."""
     rows, columns = matrices.shape[-2:]
-    squared: Tensor = matrices @ matrices.mH if rows <= columns else matrices.mH @ matrices
+    return _roots(matrices @ matrices.mH if rows <= columns else matrices.mH @ matrices)
+
+
+def _roots(squared: Tensor) -> Tensor:
     values: Tensor = torch.linalg.eigvalsh(squared)
     return values.clamp_min(0).sqrt().flip(-1)
 

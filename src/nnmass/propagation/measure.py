@@ -15,7 +15,7 @@ from nnmass.errors import InvalidValueError
 from nnmass.networks import DenseCNNNetwork, DenseMLPNetwork, build
 from nnmass.propagation.initialisation import Initialisation
 from nnmass.propagation.linear_maps import LayerJacobian
-from nnmass.propagation.recording import Skipped, record
+from nnmass.propagation.recording import Skipped, is_finite, record
 from nnmass.propagation.result import Isometry, LayerIsometry
 from nnmass.propagation.roles import whole_layers
 from nnmass.propagation.spectrum import Estimation, Spectrum, spectrum
@@ -199,7 +199,7 @@ def _finite(inputs: Tensor | npt.NDArray[Any]) -> Tensor:
     given = torch.as_tensor(inputs).detach()
     if given.dim() < 2 or len(given) == 0:
         raise InvalidValueError(f"inputs must be a batch of at least one input, got shape {tuple(given.shape)}")
-    if not bool(torch.isfinite(given).all()):
+    if not is_finite(given):
         raise InvalidValueError("the inputs must be finite, got NaN or infinity")
     return given
 

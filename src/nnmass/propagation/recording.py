@@ -272,8 +272,13 @@ def _derivative(func: Callable[..., Any], x: Tensor, rest: Sequence[Any], option
     return slope
 
 
+def is_finite(x: Tensor) -> bool:
+    """Whether there is neither NaN nor infinity; the sum, which one of them would spoil, is quick to take."""
+    return bool(torch.isfinite(x.sum())) or bool(torch.isfinite(x).all())
+
+
 def _check_finite(x: Tensor, what: str) -> None:
-    if not bool(torch.isfinite(x).all()):
+    if not is_finite(x):
         raise InvalidValueError(f"{what} must be finite, got NaN or infinity")
 
 
