@@ -19,6 +19,7 @@ FLOORS = (
     "architectures",
     "design",
     "networks",
+    "propagation",
     "data",
     "training",
     "sweeps",
