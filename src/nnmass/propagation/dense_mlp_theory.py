@@ -7,9 +7,10 @@ import numpy as np
 
 from nnmass.architectures import DenseMLP
 from nnmass.propagation.activations import ACTIVATIONS, FloatArray
+from nnmass.propagation.columns import Columns
 from nnmass.propagation.expectation import ExpectedLayer
 from nnmass.propagation.initialisation import Initialisation
-from nnmass.propagation.layer_theory import Columns, Weights, expected_layer
+from nnmass.propagation.layer_theory import Weights, expected_layer
 from nnmass.propagation.random_matrix import mean_singular_value
 
 _NEURONS = 4096
@@ -24,8 +25,12 @@ def mlp_layers(
     A layer's weights are independent of its inputs, so that given these J = W·diag(g) has independent columns of scale
     g = φ′.  The g are drawn from their exact law for one input and normal weights, without data and without weights:
     given the layer's input its outputs are independent N(0, variance · Σφ² + bias variance), and so on, layer by layer.
-    That keeps the fluctuation from network to network, which a mean field leaves out: at width 8 with normal weights
-    and ELU a mean field is off by 2.3 % on average and 10 % at most, this by 0.8 and 3 %.
+    That keeps the fluctuation from network to network, which a mean field leaves out: at width 8, depth 16 to 64, with
+    normal weights of variance 1/8 and ELU a mean field is off by 2.3 % on average and by 10 % at most.
+
+    Against Jacobians of simulated networks (width 8; depth 16, 32, 64; 2 to 200 skips; normal or sparse inputs) the
+    hidden mean is within 0.1 % on average without activation, and within 0.5 % with any, which is the standard error of
+    the simulation; orthogonal weights within 1 %, and 2 % next to square layers.
     """
     cell = spec.cells[0]
     widths = [spec.in_features] + [spec.width + skips for skips in cell.layer_skips[1:]]
@@ -53,7 +58,7 @@ def sampled_columns(
         z = np.concatenate([last, _drawn(earlier, skips, generator)], axis=1)
         squared_norm = (function.value(z) ** 2).sum(1)
         earlier = np.concatenate([earlier, last], axis=1)
-        yield Columns.of(function.slope(z) ** 2)
+        yield Columns.sampled(function.slope(z) ** 2)
 
 
 def _outputs(squared_norm: FloatArray, width: int, weights: Weights, generator: np.random.Generator) -> FloatArray:

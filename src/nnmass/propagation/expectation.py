@@ -48,7 +48,7 @@ class ExpectedLayer:
         return _spread(self.mean, self.mean_square)
 
     def density(self, values: npt.ArrayLike) -> FloatArray:
-        """Continuous density of the singular values, that of a large matrix, at ``values``.
+        """Continuous density of the singular values, that of a large matrix of the effective columns, at ``values``.
 
         It integrates to the share of the min(rows, columns) singular values that are not exactly 0, or, in an
         orthogonal layer, not the full scale either.

@@ -23,7 +23,8 @@ def expected_isometry(
 
     Layer by layer the mean singular value is f(H, W_eff) · √(q · Σg⁴/Σg²), with f = `mean_singular_value`, H rows,
     W_eff = (Σg²)² / Σg⁴ effective columns, q the weights' variance and g the columns' scales: φ′ at the inputs and, in
-    a convolutional network, the batch norm's 1/σ.  See `mlp_layers` and `cnn_layers` for where the g come from.
+    a convolutional network, the batch norm's 1/σ; times a correction for unequal columns (`expected_layer`).  See
+    `mlp_layers` and `cnn_layers` for where the g come from, and for what is accurate to what.
 
     Source: arXiv:1910.00780, section 3 and Prop. 2, for linear layers of the average width; here with the layers' own
     widths, activation and batch norm.

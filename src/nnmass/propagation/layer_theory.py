@@ -3,63 +3,19 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 
+from nnmass.propagation.columns import Columns, FloatArray, large_profile_sum
 from nnmass.propagation.expectation import ExpectedLayer
 from nnmass.propagation.initialisation import Initialisation
-from nnmass.propagation.random_matrix import Symmetry, mean_masked_orthogonal, mean_singular_value
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
+from nnmass.propagation.random_matrix import Symmetry, large_sum, mean_masked_orthogonal, mean_singular_value
 
 _STEP = 1.15  # ratio of neighbouring widths between which a sum is interpolated: good to 1e-4
 _FEW_ROWS = 16
-
-
-@dataclass(frozen=True)
-class Columns:
-    """A layer's input columns: W·diag(g) with W of equal variance; one value per sample of the network.
-
-    Attributes:
-        number: columns, those that are off included.
-        first: Σ|g|.
-        square: Σg².
-        fourth: Σg⁴.
-    """
-
-    number: int
-    first: FloatArray
-    square: FloatArray
-    fourth: FloatArray
-
-    @classmethod
-    def of(cls, squares: FloatArray) -> Self:
-        """Sum over the columns: g² of shape (samples, columns)."""
-        return cls(squares.shape[1], np.sqrt(squares).sum(1), squares.sum(1), (squares**2).sum(1))
-
-    @classmethod
-    def expected(cls, number: int, squares: npt.ArrayLike, times: npt.ArrayLike = 1.0) -> Self:
-        """One sample: each g² counts as many times, a real number; ``number`` columns in all."""
-        g2, m = np.broadcast_arrays(np.asarray(squares, dtype=np.float64), np.asarray(times, dtype=np.float64))
-        return cls(number, *(np.array([(m * g2**power).sum()]) for power in (0.5, 1, 2)))
-
-    @classmethod
-    def plain(cls, number: int) -> Self:
-        """Columns of scale 1."""
-        return cls.expected(number, 1.0, number)
-
-    @property
-    def effective(self) -> FloatArray:
-        """(Σg²)² / Σg⁴ columns of one variance have the same second moments; 0 where all are off."""
-        return np.divide(self.square**2, self.fourth, out=np.zeros_like(self.square), where=self.fourth > 0)
-
-    @property
-    def scale(self) -> FloatArray:
-        """√(Σg⁴ / Σg²), their common g; 0 where all are off."""
-        return np.sqrt(np.divide(self.fourth, self.square, out=np.zeros_like(self.square), where=self.square > 0))
+_FEWEST, _ENTRIES = 8, 4096  # samples, and columns in all of them, on which unequal columns are corrected for
 
 
 @dataclass(frozen=True)
@@ -101,9 +57,16 @@ def expected_layer(
     symmetry: Symmetry = "real",
     excess_kurtosis: float | None = None,
 ) -> ExpectedLayer:
-    """Expect the singular values of W·diag(g): f(rows, effective columns) · √(variance · Σg⁴/Σg²), over samples.
+    """Expect the singular values of W·diag(g).
 
-    The mean of their squares is exact: rows · variance · E Σg² / min(rows, columns).
+    Independent entries: the sum over the singular values is f(rows, effective columns) · √(variance · Σg⁴/Σg²), times
+    what unequal columns change in a large matrix, averaged over samples.  The effective columns bring in the finite
+    size, by f; the correction for unequal columns, `large_profile_sum` over its value at the effective columns, matters
+    where these are hardly more than the rows: without it 8 × 8 layers under tanh are 2 to 10 % low, with it 0.3 %.
+
+    Orthogonal weights: as many kept columns of one scale, by `mean_masked_orthogonal`.
+
+    The mean of the squares is rows · variance · E Σg² / min(rows, columns) in either case.
 
     Args:
         name: path of the module.
@@ -119,6 +82,7 @@ def expected_layer(
     number, std = min(rows, columns.number), math.sqrt(weights.variance)
     if weights.orthogonal_columns is None:
         sums = std * columns.scale * _gaussian_sums(rows, columns.effective, symmetry, kurtosis)
+        sums *= _profile_factor(rows, columns)
     else:
         sums = _orthogonal_sums(rows, columns, weights.orthogonal_columns, symmetry)
     return ExpectedLayer(
@@ -130,7 +94,7 @@ def expected_layer(
         std=std * float(columns.scale.mean()),
         count=number if count is None else count,
         mean=float(sums.mean()) / number,
-        mean_square=rows * weights.variance * float(columns.square.mean()) / number,
+        mean_square=rows * weights.variance * float(columns.power_sum(1).mean()) / number,
         orthogonal_columns=weights.orthogonal_columns,
     )
 
@@ -150,10 +114,22 @@ def _gaussian_sums(rows: int, effective: FloatArray, symmetry: Symmetry, kurtosi
     return np.asarray(values, dtype=np.float64)
 
 
+def _profile_factor(rows: int, columns: Columns) -> float:
+    """What unequal columns change in a large matrix, over a few samples."""
+    few = columns.few(max(_FEWEST, _ENTRIES // columns.squares.shape[1]))
+    equal = [_large(rows, float(width)) for width in few.effective]
+    expected = float(few.scale @ np.array(equal))
+    return float(large_profile_sum(rows, few).sum()) / expected if expected else 1.0
+
+
+def _large(rows: int, width: float) -> float:
+    return large_sum(min(rows, width), max(rows, width), "complex") if width else 0.0
+
+
 def _orthogonal_sums(rows: int, columns: Columns, total: int, symmetry: Symmetry) -> FloatArray:
     """Sum of the singular values of Q·diag(g); where Q's columns are orthonormal these are the g themselves."""
     if rows >= total:
-        return columns.first
+        return columns.power_sum(0.5)
     kept = np.minimum(columns.effective, total)
     means = [mean_masked_orthogonal(rows, total, float(k), symmetry=symmetry) for k in kept]
     sums: FloatArray = rows * columns.scale * np.array(means)

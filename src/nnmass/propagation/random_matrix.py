@@ -180,7 +180,7 @@ def mean_masked_orthogonal(rows: int, columns: float, kept: float, *, symmetry: 
 def _gaussian_sum(rows: int, columns: float, symmetry: Symmetry, excess_kurtosis: float) -> float:
     """Sum of the singular values, exact where it can be."""
     small, large = min(rows, columns), max(rows, columns)
-    total = _large_sum(small, large, symmetry)
+    total = large_sum(small, large, symmetry)
     if small <= EXACT_UP_TO and large <= _EXACT_LARGER_SIDE:
         below = math.floor(small)
         share = small - below
@@ -196,10 +196,10 @@ def _missed(small: int, large: float, symmetry: Symmetry) -> float:
     if small == 0:
         return 0.0
     exact = real_sum if symmetry == "real" else complex_sum
-    return exact(small, large) - _large_sum(small, large, symmetry)
+    return exact(small, large) - large_sum(small, large, symmetry)
 
 
-def _large_sum(small: float, large: float, symmetry: Symmetry) -> float:
+def large_sum(small: float, large: float, symmetry: Symmetry) -> float:
     """Sum of the singular values by the Marchenko-Pastur law and its edge term."""
     ratio = small / large
     _, root = _spectrum(ratio)
