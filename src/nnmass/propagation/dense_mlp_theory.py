@@ -30,7 +30,8 @@ def mlp_layers(
 
     Against Jacobians of simulated networks (width 8; depth 16, 32, 64; 2 to 200 skips; normal or sparse inputs) the
     hidden mean is within 0.1 % on average without activation, and within 0.5 % with any, which is the standard error of
-    the simulation; orthogonal weights within 1 %, and 2 % next to square layers.
+    the simulation; orthogonal weights within 1 %, and 2 % next to square layers.  The draw of 512 samples at width 8
+    adds a standard error of 0.1 to 0.5 % (0.9 % for ReLU without skips).
     """
     cell = spec.cells[0]
     widths = [spec.in_features] + [spec.width + skips for skips in cell.layer_skips[1:]]

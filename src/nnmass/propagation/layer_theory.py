@@ -13,8 +13,8 @@ from nnmass.propagation.expectation import ExpectedLayer
 from nnmass.propagation.initialisation import Initialisation
 from nnmass.propagation.random_matrix import Symmetry, large_sum, mean_masked_orthogonal, mean_singular_value
 
-_STEP = 1.15  # ratio of neighbouring widths between which a sum is interpolated: good to 1e-4
-_FEW_ROWS = 16
+_STEP = 1.15  # ratio of neighbouring widths between which a sum is interpolated: error below 4e-4
+_INTERVALS = 16  # at least, below as many columns as rows
 _FEWEST, _ENTRIES = 8, 4096  # samples, and columns in all of them, on which unequal columns are corrected for
 
 
@@ -138,7 +138,8 @@ def _orthogonal_sums(rows: int, columns: Columns, total: int, symmetry: Symmetry
 
 @lru_cache(maxsize=256)
 def _nodes_up_to(rows: int, steps: int) -> tuple[float, ...]:
-    few = np.linspace(0, rows, min(rows, _FEW_ROWS) + 1)
+    intervals = _INTERVALS if rows > _INTERVALS else rows * math.ceil(_INTERVALS / rows)  # whole numbers are nodes
+    few = np.linspace(0, rows, intervals + 1)
     return (*few.tolist(), *(rows * _STEP ** np.arange(1, steps + 1)).tolist())
 
 
