@@ -1,9 +1,9 @@
 """Layerwise isometry beside the published code, and of a DenseCNN, which the published code cannot do.
 
-MLP: the network of width 8, depth 16, t = 20 on MNIST's 10,000 test images.  Published: ``Dense_MLP.isometry`` in batches
-of 100, as ``ldi.py`` calls it.  Ours: `nnmass.isometry` of the same specification's network, all images at once.  Both
-in one thread, CPU time.  Agreement: the published network's own weights, inputs of layers and derivative (which is not
-that of ELU) are given to our `singular_values`; the mean over all layers must be the published one.
+MLP: the network of width 8, depth 16, t = 20 on MNIST's 10,000 test images.  Published: ``Dense_MLP.isometry`` in
+batches of 100, as ``ldi.py`` calls it.  Ours: `nnmass.isometry` of the same specification's network, all images at
+once.  Both in one thread, CPU time.  Agreement: the published network's own weights, inputs of layers and derivative
+(which is not that of ELU) are given to our `singular_values`; the mean over all layers must be the published one.
 
 CNN: `nnmass.isometry` of the DenseCNN 32/64/128, depth 13, 64 random images of 32×32, with all cores.
 """
@@ -82,7 +82,7 @@ def main() -> None:
         data = load_data("mnist", download=False)
     except NNMassError as error:
         raise SystemExit(f"isometry.py: {error}") from None
-    images = torch.from_numpy(data.test.inputs).float().flatten(1) / 255
+    images = torch.tensor(data.test.inputs).float().flatten(1) / 255
     zoo = load_model_zoo(arguments.published)
     seed_everything(arguments.seed)
     published = zoo.Dense_MLP(MLP.width, MLP.depth, MLP.cells[0].max_skips, input_dims=784, num_classses=10)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nnmass.design import compress
     from nnmass.errors import NNMassError
     from nnmass.prediction import MassPredictor
-    from nnmass.propagation import isometry
+    from nnmass.propagation import Initialisation, expected_isometry, isometry
     from nnmass.sweeps import RunStore, run_sweep
     from nnmass.topology import Cell, average_degree, cell_density, nn_mass, num_skips, possible_skips
     from nnmass.training import TrainingConfig, train
@@ -22,6 +22,7 @@ __all__ = [
     "Cell",
     "DenseCNN",
     "DenseMLP",
+    "Initialisation",
     "MassPredictor",
     "NNMassError",
     "RunStore",
@@ -30,6 +31,7 @@ __all__ = [
     "average_degree",
     "cell_density",
     "compress",
+    "expected_isometry",
     "isometry",
     "load_data",
     "load_spec",
@@ -46,7 +48,7 @@ _ROOMS = {
     "design": ("compress",),
     "errors": ("NNMassError",),
     "prediction": ("MassPredictor",),
-    "propagation": ("isometry",),
+    "propagation": ("Initialisation", "expected_isometry", "isometry"),
     "sweeps": ("RunStore", "run_sweep"),
     "topology": ("Cell", "average_degree", "cell_density", "nn_mass", "num_skips", "possible_skips"),
     "training": ("TrainingConfig", "train"),

@@ -9,6 +9,7 @@ from typer.exceptions import TyperException
 from nnmass.cli.analyze import analyze
 from nnmass.cli.compress import compress
 from nnmass.cli.fit import fit
+from nnmass.cli.isometry import isometry
 from nnmass.cli.reproduce import reproduce
 from nnmass.cli.sweep import sweep
 from nnmass.cli.train import train
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze, compress, train, sweep, fit, reproduce):
+for command in (analyze, isometry, compress, train, sweep, fit, reproduce):
     app.command()(command)
 
 

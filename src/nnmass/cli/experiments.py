@@ -10,6 +10,7 @@ from nnmass.cli.output import console, print_table, progress_bar
 
 if TYPE_CHECKING:
     from nnmass.data import Dataset
+    from nnmass.experiments import IsometryExperiment
     from nnmass.sweeps import RunStore
     from nnmass.training import TrainingConfig
 
@@ -111,3 +112,34 @@ def convergence(bench: Bench) -> dict[str, Any]:
         print_table(title, *reporting.convergence_rows(outcome))
         print_table("What explains it", *reporting.convergence_fit_rows(outcome))
     return outcome.to_dict()
+
+
+def isometry_mlp(request: Request) -> dict[str, Any]:
+    """Mean singular values of DenseMLPs against mass."""
+    from nnmass import experiments
+
+    return _isometry(request, "DenseMLPs of width 8", experiments.isometry_mlp, initialisations=16)
+
+
+def isometry_cnn(request: Request) -> dict[str, Any]:
+    """Mean singular values of DenseCNNs against mass."""
+    from nnmass import experiments
+
+    return _isometry(request, "DenseCNNs of widths 16, 32, 64", experiments.isometry_cnn, initialisations=4)
+
+
+def _isometry(
+    request: Request, networks: str, measure: "Callable[..., IsometryExperiment]", *, initialisations: int
+) -> dict[str, Any]:
+    from nnmass import reporting
+
+    data = o.read_data(request.data, request.data_root, request.segments)
+    count = request.seeds or initialisations
+    with progress_bar(f"isometry on {data.name}", unit="networks") as progress:
+        outcome = measure(data, request.folder / "rows.json", initialisations=count, progress=progress)
+    title = f"{data.name}: {networks}, {outcome.inputs} inputs × {count} initialisations"
+    reporting.save(reporting.isometry_figure(outcome, title=title), request.folder / "isometry.png")
+    if not request.quiet:
+        print_table(title, *reporting.isometry_fit_rows(outcome))
+        print_table("Mean singular values", *reporting.isometry_gap_rows(outcome))
+    return {"data": f"{data.name} ({data.source})", **outcome.to_dict()}

@@ -29,13 +29,13 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(title: str, unit: str = "epochs") -> Iterator[Callable[[int, int], None]]:
     """Show a bar with an estimate on standard error, if that is a terminal; yields a function of (done, total)."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("epochs,"),
+        TextColumn(f"{unit},"),
         TimeElapsedColumn(),
         TextColumn("gone, left"),
         TimeRemainingColumn(),

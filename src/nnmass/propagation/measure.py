@@ -51,8 +51,9 @@ def isometry(
     A model is measured as it is, at every input.  A specification is built anew for each initialisation, with links
     and weights of its own, so that the figures come with a standard error.  Linear layers are exact, and so are
     convolutions with at most ``dense_limit`` singular values and periodic ones; other convolutions are estimated by
-    Lanczos quadrature at ``probes`` of the inputs, evenly spaced, with a stated error.  Norms are held at the
-    statistics of the batch; dropout is off.
+    Lanczos quadrature at ``probes`` of the inputs, evenly spaced, with a stated error.  Of a specification's networks
+    all convolutions are measured at these inputs only.  Norms are held at the statistics of the batch of all inputs;
+    dropout is off.
 
     The layers of a `DenseCNN` are whole: norm, ReLU and convolutions.  Of any other model a layer is a convolution or
     linear layer, with the element-wise operations before it and the norm that directly follows it.  Sums of residual
@@ -91,7 +92,7 @@ def isometry(
     if one and (initialisations is not None or str(init) != "default"):
         raise InvalidValueError("a model is measured as it is: give its specification for other initialisations")
     networks = 1 if one else initialisations or INITIALISATIONS
-    estimation = Estimation(dense_limit, probes or max(PROBES // networks, 1), steps)
+    estimation = Estimation(dense_limit, probes or max(PROBES // networks, 1), steps, every_input=one)
     measured = []
     if isinstance(model, Specification):
         drawn = _inputs_of(model, inputs, seed)

@@ -19,13 +19,15 @@ class Estimation:
 
     Attributes:
         dense_limit: Jacobians with no more singular values are formed as matrices.
-        probes: random vectors per layer of Lanczos quadrature.
+        probes: random vectors per layer of Lanczos quadrature, each for one of the inputs.
         steps: of Lanczos.
+        every_input: whether matrices are formed at every input, not only where Lanczos would have been used.
     """
 
     dense_limit: int
     probes: int
     steps: int
+    every_input: bool
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,19 @@ def spectrum(
         generator: of the probes.
         probed: the inputs that the probes are for.
     """
-    held = samples if jacobian.samples is None else len(probed)
     size = min(jacobian.rows, jacobian.columns)
+    at_probes = jacobian.kept(probed)
     if exact.is_linear(jacobian):
+        held = samples if jacobian.samples is None else len(probed)
         return _exact("gram", exact.gram(jacobian.to(torch.float64), held), 0)
     if exact.is_fourier(jacobian):
-        return _exact("fourier", exact.fourier(jacobian.to(torch.float64), held), 0)
+        return _exact("fourier", exact.fourier(jacobian.to(torch.float64), samples), 0)
     if size <= estimation.dense_limit:
-        whole = jacobian.kept(probed) if jacobian.samples is not None else jacobian
-        values = exact.dense(whole.to(torch.float64), held)
-        return _exact("dense", values, size * (1 if jacobian.constant else held))
-    found = quadrature(jacobian.kept(probed), len(probed), steps=estimation.steps, generator=generator)
+        everywhere = estimation.every_input and jacobian.samples is None
+        count = samples if everywhere else len(probed)
+        values = exact.dense((jacobian if everywhere else at_probes).to(torch.float64), count)
+        return _exact("dense", values, size * (1 if jacobian.constant else count))
+    found = quadrature(at_probes, len(probed), steps=estimation.steps, generator=generator)
     return Spectrum(
         "lanczos", found.nodes.numpy(), found.weights.numpy(), found.gap.numpy(), 2 * estimation.steps * len(probed)
     )

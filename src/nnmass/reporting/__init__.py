@@ -4,7 +4,10 @@ from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
 from nnmass.reporting.compression import compression_rows, summary, write_compression
 from nnmass.reporting.convergence import convergence_figure, convergence_fit_rows, convergence_rows
 from nnmass.reporting.difference import difference_figure
+from nnmass.reporting.isometry import isometry_rows, isometry_summary, mend_rows, write_isometry
+from nnmass.reporting.isometry_experiment import isometry_figure, isometry_fit_rows, isometry_gap_rows
 from nnmass.reporting.page import Section, render_page
+from nnmass.reporting.spectrum import spectrum_figure
 from nnmass.reporting.style import COLOURS, picture, save
 from nnmass.reporting.tables import comparison_rows
 from nnmass.reporting.topology import topology_figure
@@ -20,11 +23,19 @@ __all__ = [
     "convergence_fit_rows",
     "convergence_rows",
     "difference_figure",
+    "isometry_figure",
+    "isometry_fit_rows",
+    "isometry_gap_rows",
+    "isometry_rows",
+    "isometry_summary",
     "marked_figure",
+    "mend_rows",
     "picture",
     "render_page",
     "save",
+    "spectrum_figure",
     "summary",
     "topology_figure",
     "write_compression",
+    "write_isometry",
 ]

@@ -1,0 +1,121 @@
+"""``nnmass isometry``: how gradients propagate through a specification."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nnmass.cli import options as o
+from nnmass.cli.output import console, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nnmass.architectures import Specification
+    from nnmass.propagation import ExpectedIsometry, Mend
+
+
+def isometry(
+    spec: o.SpecArgument,
+    data: o.OptionalDataOption = None,
+    inputs: Annotated[int, typer.Option(min=1, help="Inputs: of --data, else standard normal ones.")] = 64,
+    initialisations: Annotated[int, typer.Option(min=1, help="Networks, each with links and weights anew.")] = 16,
+    init: Annotated[
+        str, typer.Option(help="default (PyTorch's), he, glorot, orthogonal, or gaussian:STD.")
+    ] = "default",
+    probes: Annotated[
+        int | None, typer.Option(min=1, help="Random vectors per network, where Lanczos is used; default: 16 in all.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=2, help="Of Lanczos.")] = 20,
+    out: Annotated[Path | None, typer.Option(help="Write report.html, pictures and JSON to this folder.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the picture alone: .png, .svg or .pdf.")] = None,
+    seed: o.SeedOption = 0,
+    data_root: o.RootOption = None,
+    segments: o.SegmentsOption = 20,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Measure the singular values of every layer's Jacobian at initialisation, and say what would mend them.
+
+    Where they are close to 1, gradients keep their size; layers that shrink or enlarge them are flagged.
+
+    Example: nnmass isometry examples/reference.json --data digits --out isometry
+    """
+    from nnmass.architectures import load_spec
+    from nnmass.propagation import isometry as measure
+    from nnmass.provenance import provenance
+    from nnmass.reporting import (
+        isometry_rows,
+        isometry_summary,
+        mend_rows,
+        save,
+        spectrum_figure,
+        write_isometry,
+    )
+
+    loaded = load_spec(spec)
+    read = _inputs(loaded, data, data_root, segments, inputs, seed)
+    with progress_bar("isometry", unit="networks") as progress:
+        found = measure(
+            loaded,
+            read,
+            initialisations=initialisations,
+            init=init,
+            seed=seed,
+            probes=probes,
+            steps=steps,
+            progress=progress,
+        )
+    theory, mends, untold = _theory(loaded, init, float(read.double().square().mean()))
+    source = f"{data} inputs" if data else "standard normal inputs"
+    title = f"{loaded.family} of NN-Mass {loaded.nn_mass:.1f}: {found.initialisations} × {init}, {len(read)} {source}"
+    if plot is not None:
+        save(spectrum_figure(found, theory, title=title), plot)
+    extra = {"spec": loaded.model_dump(mode="json", exclude_none=True), "provenance": provenance(seed=seed)}
+    values = {
+        "measured": found.to_dict(),
+        "expected": theory.to_dict() if theory else None,
+        "mends": [mend.to_dict() for mend in mends],
+        **extra,
+    }
+    if out is not None:
+        values = write_isometry(found, theory, mends, out, title=title, extra=extra)
+    if as_json:
+        print_json(values)
+        return
+    print_table(f"{spec}: {title}", *isometry_rows(found, theory))
+    console.print(isometry_summary(found, theory))
+    if untold:
+        console.print(f"No theory: {untold}")
+    if mends:
+        print_table("What would bring it closer to 1", *mend_rows(mends, theory))
+    if out is not None:
+        console.print(f"Written to {out}: report.html, spectrum.png, spectrum.svg, isometry.json")
+
+
+def _inputs(
+    spec: "Specification", data: str | None, root: Path | None, segments: int, count: int, seed: int
+) -> "Tensor":
+    import torch
+
+    if data is None:
+        return torch.randn(count, *spec.input_shape, generator=torch.Generator().manual_seed(seed))
+    from nnmass.experiments import evenly_spread
+    from nnmass.training import check_fits
+
+    dataset = o.read_data(data, root, segments, spec)
+    check_fits(spec, dataset)
+    return evenly_spread(dataset, count)
+
+
+def _theory(
+    spec: "Specification", init: str, input_mean_square: float
+) -> tuple["ExpectedIsometry | None", "list[Mend]", str]:
+    """What theory says; where it says nothing, why."""
+    from nnmass.errors import InvalidValueError
+    from nnmass.propagation import expected_isometry, mends
+
+    try:
+        theory = expected_isometry(spec, init, input_mean_square=input_mean_square)
+    except InvalidValueError as error:
+        return None, [], str(error)
+    return theory, mends(spec, init, input_mean_square=input_mean_square), ""

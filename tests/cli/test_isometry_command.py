@@ -1,0 +1,89 @@
+import json
+
+import pytest
+
+from nnmass import DenseCNN, DenseMLP
+
+QUICK = ["--inputs", "8", "--initialisations", "2"]
+
+
+@pytest.fixture
+def spec(tmp_path):
+    return str(DenseMLP(width=4, depth=6, max_skips=5, in_features=64, num_classes=10).to_json(tmp_path / "mlp.json"))
+
+
+def test_layers_flags_and_mends_are_shown(nnmass, spec, tmp_path):
+    code, out, _ = nnmass(
+        "isometry", spec, "--data", "digits", *QUICK, "--out", tmp_path / "out", "--plot", tmp_path / "a.svg"
+    )
+    assert code == 0
+    for text in ("layers.5", "Hidden layers: mean singular value", "theory expects", "What would bring it closer to 1"):
+        assert text in out
+    assert (tmp_path / "out" / "report.html").exists()
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+
+
+def test_json_holds_measured_expected_and_mends(nnmass, spec):
+    code, out, _ = nnmass("isometry", spec, *QUICK, "--init", "gaussian:0.3", "--seed", "3", "--json")
+    assert code == 0
+    values = json.loads(out)
+    assert values["measured"]["init"] == "gaussian:0.3"
+    assert values["measured"]["mean"] == pytest.approx(values["expected"]["mean"], rel=0.3)
+    assert values["mends"][0]["change"]
+    assert values["provenance"]["seed"] == 3
+
+
+def test_where_theory_is_silent_it_says_so(nnmass, tmp_path):
+    separable = DenseCNN(widths=(3,), depth=3, max_skips=2, image_size=6, in_channels=1, conv="separable")
+    code, out, _ = nnmass("isometry", separable.to_json(tmp_path / "cnn.json"), *QUICK)
+    assert code == 0
+    assert "No theory: " in out
+    assert "cells.0.layers.2" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--init", "xavier"], "initialisation must be one of"),
+        (["--init", "gaussian"], 'write "gaussian:0.35"'),
+        (["--inputs", "0"], "--inputs"),
+        (["--initialisations", "0"], "--initialisations"),
+        (["--plot", "a.gif"], "pictures end in .pdf, .png, .svg, got '.gif'"),
+        (["--data", "nowhere"], "data 'nowhere' is neither"),
+        (["--data", "linear"], "linear: its inputs have the shape (2,), but the specification reads 64 values"),
+    ],
+)
+def test_mistakes_are_one_line(nnmass, spec, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = nnmass("isometry", spec, *QUICK, *arguments)
+    assert code in (1, 2)
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_a_missing_specification_is_one_line(nnmass, tmp_path):
+    code, _, err = nnmass("isometry", tmp_path / "none.json")
+    assert code == 1
+    assert "none.json" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("experiment", ["isometry-mlp", "isometry-cnn"])
+def test_reproduce(nnmass, tmp_path, experiment, monkeypatch):
+    from nnmass.experiments import isometry
+
+    monkeypatch.setattr(isometry, "MLP_DEPTHS", (4, 6))
+    monkeypatch.setattr(isometry, "MLP_SKIPS", (1, 3, 8))
+    monkeypatch.setattr(isometry, "MLP_CONDITIONS", (("default", "elu"),))
+    monkeypatch.setattr(isometry, "CNN_DEPTHS", (4, 5))
+    monkeypatch.setattr(isometry, "CNN_WIDTHS", (4, 5))
+    monkeypatch.setattr(isometry, "CNN_MASSES", (4, 8, 12))
+    monkeypatch.setattr(isometry, "CNN_INITS", ("he",))
+    code, out, _ = nnmass("reproduce", experiment, "--data", "digits", "--seeds", "2", "--out", tmp_path)
+    assert code == 0
+    assert "R² of a cubic" in out
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    (condition,) = summary["conditions"].values()
+    assert condition["networks"] == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["isometry.png", "rows.json", "summary.json"]
