@@ -77,7 +77,7 @@ def _tridiagonal(
         alpha[:, k] = (w * basis[:, k]).sum(1)
         known = basis[:, : k + 1]
         for _ in range(2):  # twice is enough (Kahan, Parlett)
-            w = w - torch.einsum("cks,ck->cs", known, torch.einsum("cks,cs->ck", known, w))
+            w = torch.baddbmm(w[:, None], w[:, None] @ known.mT, known, alpha=-1)[:, 0]
         beta[:, k] = w.norm(dim=1)
         floor = 10 * torch.finfo(w.dtype).eps * alpha[:, : k + 1].abs().amax(1)
         ended = beta[:, k] <= floor  # the probe lies in a subspace that is exhausted

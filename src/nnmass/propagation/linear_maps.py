@@ -168,7 +168,7 @@ class LayerJacobian:
     Attributes:
         name: module path of the layer.
         factors: in the order in which they are applied.
-        reads: what lies between the last node and the layer, in words.
+        reads: what lies between the last node and the layer, in words; ``"layer"`` where it reads one directly.
     """
 
     name: str

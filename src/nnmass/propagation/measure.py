@@ -49,11 +49,11 @@ def isometry(
     Layerwise dynamical isometry means that they are close to 1: then gradients keep their size on their way back.
 
     A model is measured as it is, at every input.  A specification is built anew for each initialisation, with links
-    and weights of its own, so that the figures come with a standard error.  Linear layers are exact, and so are
-    convolutions with at most ``dense_limit`` singular values and periodic ones; other convolutions are estimated by
-    Lanczos quadrature at ``probes`` of the inputs, evenly spaced, with a stated error.  Of a specification's networks
-    all convolutions are measured at these inputs only.  Norms are held at the statistics of the batch of all inputs;
-    dropout is off.
+    and weights of its own, so that the figures come with a standard error.  Linear layers are exact up to 1,024
+    singular values, and so are periodic convolutions and those with at most ``dense_limit`` singular values; everything
+    else is estimated by Lanczos quadrature at ``probes`` of the inputs, evenly spaced, with a stated error.  Of a
+    specification's networks all convolutions are measured at these inputs only.  Norms are held at the statistics of
+    the batch of all inputs; dropout is off.
 
     The layers of a `DenseCNN` are whole: norm, ReLU and convolutions.  Of any other model a layer is a convolution or
     linear layer, with the element-wise operations before it and the norm that directly follows it.  Sums of residual
@@ -121,7 +121,7 @@ def _measure(model: nn.Module, inputs: Tensor, estimation: Estimation, seed: int
     count = len(inputs)
     positions = np.arange(estimation.probes) * max(count / estimation.probes, 1)
     probed = torch.as_tensor(positions.astype(np.int64) % count, device=inputs.device)
-    recording = record(model, inputs, probed)
+    recording = record(model, inputs, probed, every_input=estimation.every_input)
     if not recording.layers:
         reasons = "; ".join(f"{skipped.name}: {skipped.reason}" for skipped in recording.skipped)
         raise InvalidValueError(f"{type(model).__name__} has no layer that can be measured ({reasons or 'no weights'})")

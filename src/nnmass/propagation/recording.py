@@ -39,7 +39,7 @@ MOVEMENTS = (
 """What moves numbers without changing them."""
 
 KEPT_SIZE = 65_536
-"""Derivatives of inputs of a layer with more elements than this are kept for the probed samples only."""
+"""Of layers with larger inputs or outputs the derivatives are kept at the probed samples only."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ class _Trail:
 
 
 class _Recorder(TorchFunctionMode):
-    def __init__(self, samples: Tensor, batch: int, names: Sequence[str]) -> None:
+    def __init__(self, samples: Tensor, batch: int, names: Sequence[str], *, every_input: bool) -> None:
         super().__init__()
+        self._every_input = every_input
         self.layers: list[LayerJacobian] = []
         self.skipped: dict[str, str] = {}
         self._samples, self._batch, self._names = samples, batch, names
@@ -194,9 +195,10 @@ class _Recorder(TorchFunctionMode):
     def _jacobian(self, path: str, linear: Linear | Convolution, x: Tensor, result: Tensor) -> LayerJacobian:
         trail = self._trail(x)
         factor = Factor(linear, trail.slope, None, tuple(x.shape[1:]), tuple(result.shape[1:]))
-        if max(math.prod(factor.in_shape), math.prod(factor.out_shape)) > KEPT_SIZE:
+        large = max(math.prod(factor.in_shape), math.prod(factor.out_shape)) > KEPT_SIZE
+        if large or (isinstance(linear, Convolution) and not self._every_input):
             factor = replace(factor.at(self._samples), samples=self._samples)
-        return LayerJacobian(path, (factor,), ", ".join(trail.words))
+        return LayerJacobian(path, (factor,), ", ".join(trail.words) or "layer")
 
     def _path(self) -> str:
         path = self._names[-1] or "model"
@@ -217,7 +219,7 @@ class _Recorder(TorchFunctionMode):
         return ""
 
 
-def record(model: nn.Module, inputs: Tensor, samples: Tensor) -> Recording:
+def record(model: nn.Module, inputs: Tensor, samples: Tensor, *, every_input: bool = True) -> Recording:
     """Run a model once and return the Jacobian of every convolution and linear layer at these inputs.
 
     The model runs in evaluation mode, with batch norm at the statistics of this batch; parameters, buffers, modes and
@@ -227,12 +229,13 @@ def record(model: nn.Module, inputs: Tensor, samples: Tensor) -> Recording:
         model: any module that takes one tensor.
         inputs: (batch, ...).
         samples: the inputs at which large layers are kept.
+        every_input: whether other convolutions are kept at all inputs.
 
     Raises:
         InvalidValueError: NaN or infinity in weights or inputs, with the layer; a forward pass that fails.
     """
     names: list[str] = [""]
-    recorder = _Recorder(samples, len(inputs), names)
+    recorder = _Recorder(samples, len(inputs), names, every_input=every_input)
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     devices = [inputs.device] if inputs.device.type == "cuda" else []
     with _evaluation(model), _named(model, names), torch.no_grad(), torch.random.fork_rng(devices=devices), recorder:
@@ -240,7 +243,7 @@ def record(model: nn.Module, inputs: Tensor, samples: Tensor) -> Recording:
             torch.func.functional_call(model, buffers, (inputs,))
         except NNMassError:
             raise
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        except Exception as error:  # whatever a model's forward pass may raise
             raise InvalidValueError(_forward_failed(model, inputs, error)) from error
     skipped = recorder.skipped | _not_recorded(model, recorder)
     return Recording(tuple(recorder.layers), tuple(Skipped(*item) for item in skipped.items()))

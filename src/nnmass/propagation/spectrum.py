@@ -12,6 +12,9 @@ from nnmass.propagation.linear_maps import LayerJacobian
 
 FloatArray = npt.NDArray[np.float64]
 
+GRAM_LIMIT = 1_024
+"""Linear layers with more singular values than this are estimated."""
+
 
 @dataclass(frozen=True)
 class Estimation:
@@ -63,7 +66,7 @@ def spectrum(
     """
     size = min(jacobian.rows, jacobian.columns)
     at_probes = jacobian.kept(probed)
-    if exact.is_linear(jacobian):
+    if exact.is_linear(jacobian) and size <= GRAM_LIMIT:
         held = samples if jacobian.samples is None else len(probed)
         return _exact("gram", exact.gram(jacobian.to(torch.float64), held), 0)
     if exact.is_fourier(jacobian):

@@ -1,16 +1,19 @@
 """The report of a compressed network."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nnmass import atomic
+from nnmass.architectures import Specification
 from nnmass.design import Compression
+from nnmass.errors import InvalidValueError
 from nnmass.experiments import CompressionOutcome
 from nnmass.networks import Network as Module
 from nnmass.prediction import Network
+from nnmass.propagation import ExpectedIsometry, expected_isometry
 from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.style import COLOURS, save
@@ -107,9 +110,29 @@ def _sections(outcome: CompressionOutcome) -> list[Section]:
         "are drawn at random, those of seed 0 are shown.",
     )
     costs = Section("Costs and accuracy", _cost_notes(outcome), compression_rows(outcome))
+    about_skips = [topology, *_propagation_sections(named)]
     if outcome.comparison is None:
-        return [costs, topology]
-    return [costs, _accuracy_section(outcome), topology, _baseline_section(outcome)]
+        return [costs, *about_skips]
+    return [costs, _accuracy_section(outcome), *about_skips, _baseline_section(outcome)]
+
+
+def _propagation_sections(named: Sequence[tuple[str, Specification]]) -> list[Section]:
+    """What theory expects of gradients; nothing for networks that it does not cover."""
+    try:
+        rows = [(name, *_propagation(expected_isometry(spec))) for name, spec in named]
+    except InvalidValueError:
+        return []
+    text = (
+        "The mean singular value of the hidden layers' Jacobians at initialisation, as random matrix theory expects it "
+        "from widths, skips and PyTorch's default weights.  Networks of equal NN-Mass scale gradients nearly alike; "
+        "`nnmass isometry` measures it."
+    )
+    return [Section("Gradient propagation", [text], (("", "mean singular value", "standard deviation"), rows))]
+
+
+def _propagation(theory: ExpectedIsometry) -> tuple[str, str]:
+    known = theory.mean is not None and theory.std is not None
+    return (f"{theory.mean:.3f}", f"{theory.std:.3f}") if known else ("–", "–")
 
 
 def _cost_notes(outcome: CompressionOutcome) -> list[str]:

@@ -12,6 +12,8 @@ from nnmass.reporting.tables import TextTable
 _NAMES = {"nn_mass": "NN-Mass", "degree": "degree", "density": "density", "params": "params", "macs": "MACs"}
 _MEASURED = {"mean": "hidden", "all_mean": "all"}
 _DRAWN = 3
+_INITS = {"default": "PyTorch's default weights", "he": "He weights", "glorot": "Glorot weights"}
+_ABOUT = "How layers scale gradients at initialisation; 1 keeps them.  Dots: measured; lines: theory, without data."
 
 
 def isometry_figure(outcome: IsometryExperiment, *, title: str) -> Figure:
@@ -29,12 +31,12 @@ def isometry_figure(outcome: IsometryExperiment, *, title: str) -> Figure:
         for column, condition in zip(panels.T, shown, strict=True):
             for axes, quantity in zip(column, ("nn_mass", "params"), strict=True):
                 _panel(axes, condition, quantity)
-            column[0].set_title(f"{condition.name}\n{_r2(condition, 'nn_mass')}")
+            column[0].set_title(f"{_words(condition.name)}\n{_r2(condition, 'nn_mass')}")
             column[1].set_title(_r2(condition, "params"))
         for axes in panels[:, 0]:
             axes.set_ylabel("mean singular value, hidden layers")
         panels[0, 0].legend(fontsize=8, handletextpad=0.4, ncols=2)
-        drawn.suptitle(f"{title}\ndots: measured; lines: theory, without data", x=0.01, ha="left", fontsize=11)
+        drawn.suptitle(f"{title}\n{_ABOUT}", x=0.01, ha="left", fontsize=11)
         return drawn
 
 
@@ -73,6 +75,14 @@ def isometry_gap_rows(outcome: IsometryExperiment) -> TextTable:
                 )
             )
     return columns, rows
+
+
+def _words(name: str) -> str:
+    """A condition's name for those who do not know ours."""
+    init, activation = name.split(", ")
+    kind, _, std = init.partition(":")
+    weights = f"Gaussian weights, std {std}" if kind == "gaussian" else _INITS.get(init, f"{init} weights")
+    return f"{weights}; {'no activation' if activation == 'linear' else activation.upper()}"
 
 
 def _r2(condition: Condition, quantity: str) -> str:
