@@ -178,10 +178,78 @@ def demo() -> str:
     return _table(("digits", "reference", "compressed", "compressed / reference"), rows)
 
 
+def isometry_fits(experiment: str) -> str:
+    """R² of the mean singular value on mass and its rivals."""
+    rows = []
+    for name, condition in _read(f"{experiment}/summary.json")["conditions"].items():
+        for measured, layers in (("mean", "hidden"), ("all_mean", "all")):
+            fits = condition["fits"][measured]
+            low, high = fits["nn_mass"]["cubic_r2_interval"]
+            others = (f"{fits[quantity]['cubic_r2']:.3f}" for quantity in ("degree", "density", "params", "macs"))
+            line, cubic = (fits["nn_mass"][key] for key in ("line_r2", "cubic_r2"))
+            rows.append((name, layers, f"{line:.3f}", f"{cubic:.3f} [{low:.3f}, {high:.3f}]", *others))
+    columns = ("weights, activation", "layers", "NN-Mass, line", "NN-Mass, cubic [95 %]")
+    return _table((*columns, "degree", "density", "params", "MACs"), rows)
+
+
+def isometry_gaps(experiment: str) -> str:
+    """How far depths differ at equal mass."""
+    summary = _read(f"{experiment}/summary.json")
+    first = next(iter(summary["conditions"].values()))["equal_mass_gaps"]["mean"]
+    rows = [
+        (
+            name,
+            *(f"{gap:.1%}" for gap in condition["equal_mass_gaps"]["mean"].values()),
+            f"{max(condition['equal_mass_gaps']['all_mean'].values()):.1%}",
+        )
+        for name, condition in summary["conditions"].items()
+    ]
+    masses = (f"hidden, mass {float(mass):.0f}" for mass in first)
+    return _table(("weights, activation", *masses, "all layers, largest"), rows)
+
+
+def isometry_theory(experiment: str) -> str:
+    """How far theory is off."""
+    rows = []
+    for name, condition in _read(f"{experiment}/summary.json")["conditions"].items():
+        hidden, every = (condition["theory_error"][key] for key in ("mean", "all_mean"))
+        rows.append(
+            (
+                name,
+                f"{hidden['mean']:.2%}",
+                f"{hidden['largest']:.1%}",
+                f"{every['mean']:.2%}",
+                f"{condition['short_form_error']['mean']:.1%}",
+                f"{condition['largest_relative_standard_error']:.1%}",
+                str(condition["networks"]),
+            )
+        )
+    columns = ("weights, activation", "hidden, mean", "hidden, largest", "all layers, mean", "short form, mean")
+    return _table((*columns, "standard error of a measurement, at most", "networks"), rows)
+
+
+def lanczos() -> str:
+    """Convergence of Lanczos quadrature."""
+    rows = [
+        (
+            name,
+            f"{row['steps']}",
+            f"{row['layer_forwards_per_probe']:.0f}",
+            f"{row['true_error']:.1%}",
+            f"{row['stated_error']:.1%}",
+            f"{row['largest_ratio_of_true_to_stated']:.1f}",
+        )
+        for name, network in _read("benchmarks/lanczos.json")["networks"].items()
+        for row in network
+    ]
+    columns = ("convolutions", "steps", "layer-forwards per probe", "off by", "stated", "largest off / stated")
+    return _table(columns, rows)
+
+
 def benchmarks() -> str:
     """Every target of the benchmarks, with the measured median."""
     rows = []
-    for name in ("closed_form", "mlp_sweep", "dense_cnn_step"):
+    for name in ("closed_form", "mlp_sweep", "dense_cnn_step", "isometry"):
         for label, entry in _read(f"benchmarks/{name}.json")["targets"].items():
             bound = f"≥ {entry['at_least']:,g}" if entry["at_least"] is not None else f"≤ {entry['at_most']:,g}"
             rows.append((f"`{name}`: {label}", f"{entry['median']:,.3g}", bound, "yes" if entry["met"] else "**no**"))
@@ -195,6 +263,13 @@ TABLES: dict[str, Callable[[], str]] = {
     "convergence": convergence,
     "convergence-fits": convergence_fits,
     "demo": demo,
+    "isometry-fits": lambda: isometry_fits("isometry-mlp-mnist"),
+    "isometry-gaps": lambda: isometry_gaps("isometry-mlp-mnist"),
+    "isometry-theory": lambda: isometry_theory("isometry-mlp-mnist"),
+    "isometry-cnn-fits": lambda: isometry_fits("isometry-cnn-cifar10"),
+    "isometry-cnn-gaps": lambda: isometry_gaps("isometry-cnn-cifar10"),
+    "isometry-cnn-theory": lambda: isometry_theory("isometry-cnn-cifar10"),
+    "lanczos": lanczos,
     "benchmarks": benchmarks,
 }
 

@@ -15,6 +15,7 @@ FloatArray = npt.NDArray[np.float64]
 DEAD = 0.01
 """A direction is dead where its singular value is at most this share of the layer's mean."""
 _NUMERICAL_ZERO = 1e-7  # Gram matrices resolve no smaller ratio
+_ZERO_NODE = 1e-3  # the node that Lanczos quadrature puts at 0, to rounding in single precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +73,20 @@ class LayerIsometry:
 
         With Lanczos the smallest is the smallest node above 0, so that this is a lower bound.
         """
-        values = self.singular_values
-        largest = values.max(-1)
-        smallest = np.where((values > 0) | (self.weights is None), values, math.inf).min(-1)
+        values, largest = self.singular_values, self.singular_values.max(-1)
+        if self.weights is not None:
+            values = np.where(values > _ZERO_NODE * largest[..., None], values, math.inf)
+        smallest = values.min(-1)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(smallest > _NUMERICAL_ZERO * largest, largest / smallest, math.inf)
         return float(np.median(ratio))
 
     @property
     def dead(self) -> float:
-        """Share of directions whose singular value is at most a hundredth of the layer's mean."""
+        """Share of directions whose singular value is at most a hundredth of the layer's mean.
+
+        With Lanczos an upper bound: the node at 0 also stands for values near it.
+        """
         return float(self._average((self.singular_values <= DEAD * self.mean).astype(float)).mean())
 
     @property
@@ -194,9 +199,10 @@ class Isometry:
         lines = [f"{'layer':<28}{'shape':>16}{'mean':>9}{'std':>9}{'condition':>11}{'dead':>8}  method"]
         for layer in self.layers:
             shape = f"{layer.rows} × {layer.columns}"
+            least, most = ("≥ ", "≤ ") if layer.weights is not None else ("", "")
             lines.append(
-                f"{layer.name:<28}{shape:>16}{layer.mean:>9.3f}{layer.std:>9.3f}{layer.condition:>11.3g}"
-                f"{layer.dead:>8.1%}  {layer.method}"
+                f"{layer.name:<28}{shape:>16}{layer.mean:>9.3f}{layer.std:>9.3f}{f'{least}{layer.condition:.3g}':>11}"
+                f"{f'{most}{layer.dead:.1%}':>8}  {layer.method}"
             )
         if self.mean is not None:
             spread = f" ± {self.standard_error:.3f}" if self.standard_error is not None else ""

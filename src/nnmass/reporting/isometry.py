@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnmass import atomic
-from nnmass.propagation import ExpectedIsometry, Isometry, Mend, flag
+from nnmass.propagation import ExpectedIsometry, Isometry, LayerIsometry, Mend, flag
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.spectrum import spectrum_figure
 from nnmass.reporting.style import save
@@ -18,20 +18,21 @@ def isometry_rows(found: Isometry, theory: ExpectedIsometry | None) -> TextTable
     """A row per layer: shape of J, its singular values, what theory expects of their mean, and what is wrong."""
     columns = ("layer", "J", "mean", "expected", "std", "condition", "dead", "")
     expected = {layer.name: f"{layer.mean:.3f}" for layer in theory.layers} if theory else {}
-    rows = [
-        (
-            layer.name,
-            f"{layer.rows} × {layer.columns}",
-            f"{layer.mean:.3f}" + (f" ± {layer.error:.3f}" if layer.error else ""),
-            expected.get(layer.name, "–"),
-            f"{layer.std:.3f}",
-            f"{layer.condition:.3g}" if math.isfinite(layer.condition) else "∞",
-            f"{layer.dead:.0%}",
-            flag(layer),
-        )
-        for layer in found.layers
-    ]
-    return columns, rows
+    return columns, [_row(layer, expected.get(layer.name, "–")) for layer in found.layers]
+
+
+def _row(layer: LayerIsometry, expected: str) -> tuple[str, ...]:
+    least, most = ("≥ ", "≤ ") if layer.weights is not None else ("", "")  # what Lanczos tells of the ends
+    return (
+        layer.name,
+        f"{layer.rows} × {layer.columns}",
+        f"{layer.mean:.3f}" + (f" ± {layer.error:.3f}" if layer.error else ""),
+        expected,
+        f"{layer.std:.3f}",
+        f"{least}{layer.condition:.3g}" if math.isfinite(layer.condition) else "∞",
+        f"{most}{layer.dead:.0%}",
+        flag(layer),
+    )
 
 
 def isometry_summary(found: Isometry, theory: ExpectedIsometry | None) -> str:

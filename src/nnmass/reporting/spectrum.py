@@ -38,6 +38,9 @@ def spectrum_figure(found: Isometry, theory: ExpectedIsometry | None, *, title: 
         left.pcolormesh(np.arange(len(heat) + 1) - 0.5, edges, heat.T, cmap="Blues", vmin=0, vmax=ceiling)
         positions = np.arange(len(found.layers))
         left.plot(positions, [layer.mean for layer in found.layers], "o", color="black", markersize=3.5, label="mean")
+        for i, layer in enumerate(found.layers):
+            if layer.mean > edges[-1]:
+                left.annotate(f"mean {layer.mean:.1f} ↑", (i, edges[-1]), ha="left", va="top", fontsize=8)
         if theory is not None:
             _expected(left, theory)
         _layers(left, found.layers)
@@ -55,29 +58,39 @@ def spectrum_figure(found: Isometry, theory: ExpectedIsometry | None, *, title: 
 
 
 def _top(layers: Sequence[LayerIsometry]) -> float:
-    return 1.02 * max(1.2, *(_quantile(layer, _SHOWN) for layer in layers))
+    """Top of the picture: the hidden layers fill it; a stem may lie above."""
+    hidden = [layer for layer in layers if layer.hidden] or layers
+    return 1.02 * max(1.2, *(_quantile(layer, _SHOWN) for layer in hidden))
 
 
 def _quantile(layer: LayerIsometry, share: float) -> float:
-    values, weights = _flat(layer)
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, share * total[-1])])
+    grid = np.linspace(0, float(layer.singular_values.max()), _GRID)
+    return float(np.interp(share, _cumulative(layer, grid), grid))
 
 
-def _flat(layer: LayerIsometry) -> tuple[FloatArray, FloatArray]:
-    """All singular values of a layer, and weights that sum to their number in one Jacobian."""
-    values = layer.singular_values.ravel()
-    weights = np.ones(len(values)) if layer.weights is None else layer.weights.ravel()
-    return values, weights * layer.count / weights.sum()
+def _cumulative(layer: LayerIsometry, edges: FloatArray) -> FloatArray:
+    """Share of a layer's singular values below each edge, the first of which is 0.
+
+    A node of a quadrature stands for what lies around it: its weight is spread to its neighbours on both sides.
+    """
+    below: FloatArray
+    if layer.weights is None:
+        values = np.sort(layer.singular_values, axis=None)
+        below = np.searchsorted(values, edges, side="right") / values.size
+    else:
+        nodes, weights = (a.reshape(-1, a.shape[-1])[:, ::-1] for a in (layer.singular_values, layer.weights))
+        reached = np.cumsum(weights, 1) - weights / 2
+        below = np.mean([np.interp(edges, *curve, right=1.0) for curve in zip(nodes, reached, strict=True)], axis=0)
+    below[0] = 0
+    return below
 
 
 def _histogram(layers: Sequence[LayerIsometry], edges: FloatArray) -> FloatArray:
     """Density of the layers' pooled singular values in each bin."""
-    flat = [_flat(layer) for layer in layers]
-    values, weights = (np.concatenate(parts) for parts in zip(*flat, strict=True))
-    counts, _ = np.histogram(values, edges, weights=weights)
-    density: FloatArray = counts / (weights.sum() * np.diff(edges))
+    below = np.average(
+        [_cumulative(layer, edges) for layer in layers], axis=0, weights=[layer.count for layer in layers]
+    )
+    density: FloatArray = np.diff(below) / np.diff(edges)
     return density
 
 
@@ -131,3 +144,7 @@ def _layers(axes: Any, layers: Sequence[LayerIsometry]) -> None:
     for i, (before, after) in enumerate(pairwise(cells)):
         if before != after:
             axes.axvline(i + 0.5, color="#808080", linewidth=0.8)
+    for cell in filter(None, dict.fromkeys(cells)):
+        middle = cells.index(cell) + (cells.count(cell) - 1) / 2
+        place = axes.get_xaxis_transform()
+        axes.annotate(f"cell {int(cell) + 1}", (middle, 0.97), xycoords=place, ha="center", va="top", fontsize=8)
