@@ -31,10 +31,11 @@ def test_the_commands_run_one_after_the_other(folder):
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
-def test_the_python_example_prints_what_stands_below_it(capsys):
-    code = blocks("python")[0]
-    exec(compile(code, "README.md", "exec"), {})
-    assert capsys.readouterr().out.strip() == blocks("text")[0].strip()
+def test_the_python_examples_print_what_stands_below_them(capsys):
+    known = {}
+    for code, text in zip(blocks("python"), blocks("text"), strict=True):
+        exec(compile(code, "README.md", "exec"), known)
+        assert capsys.readouterr().out.strip() == text.strip()
 
 
 def test_links_lead_somewhere():

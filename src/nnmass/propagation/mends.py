@@ -9,12 +9,12 @@ import numpy as np
 
 from nnmass.architectures import DenseMLP, Specification
 from nnmass.design.domain import respecified
-from nnmass.propagation.activations import ACTIVATIONS
-from nnmass.propagation.columns import Columns
-from nnmass.propagation.expected import expected_isometry
 from nnmass.propagation.initialisation import Initialisation
-from nnmass.propagation.layer_theory import Weights, expected_layer
-from nnmass.propagation.result import LayerIsometry
+from nnmass.propagation.measurement.result import LayerIsometry
+from nnmass.propagation.theory.activations import ACTIVATIONS
+from nnmass.propagation.theory.columns import Columns
+from nnmass.propagation.theory.expected import expected_isometry
+from nnmass.propagation.theory.layer import Weights, expected_layer
 
 LOW, HIGH = 0.5, 2.0
 """Mean singular values beyond which a layer is said to shrink or to enlarge gradients."""

@@ -8,8 +8,8 @@ from scipy import integrate, special
 
 from nnmass.errors import InvalidValueError
 from nnmass.propagation import mean_masked_orthogonal, mean_singular_value, singular_value_density
-from nnmass.propagation.finite_size import complex_sum, real_sum
-from nnmass.propagation.random_matrix import EXACT_UP_TO, masked_orthogonal_density
+from nnmass.propagation.theory.finite_size import complex_sum, real_sum
+from nnmass.propagation.theory.random_matrix import EXACT_UP_TO, masked_orthogonal_density
 
 SIZES = [(2, 3), (3, 3), (8, 8), (8, 16), (16, 8)]
 

@@ -8,7 +8,7 @@ from scipy import integrate
 from nnmass.architectures import DenseCNN, DenseMLP
 from nnmass.errors import InvalidValueError
 from nnmass.propagation import Initialisation, expected_isometry, mean_singular_value
-from nnmass.propagation.dense_cnn_theory import Inputs, Moments, convolved, tap_shares
+from nnmass.propagation.theory.dense_cnn import Inputs, Moments, convolved, tap_shares
 
 ACTIVATIONS = {
     "linear": (lambda z: z, np.ones_like),

@@ -269,6 +269,18 @@ def test_a_functional_model_is_read_like_modules(reference, close):
     assert found.reads == "elu, tanh"
 
 
+def test_half_precision_and_inference_mode_are_no_obstacle():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 3)), torch.randn(4, 2, 9, 9)
+    expected = isometry(model, x)
+    with torch.inference_mode():
+        inside = isometry(model, x.clone())
+    np.testing.assert_array_equal(inside.layers[1].singular_values, expected.layers[1].singular_values)
+    for options in ({}, {"dense_limit": 0}):
+        half = isometry(copy.deepcopy(model).bfloat16(), x, **options)
+        assert half.all_mean == pytest.approx(expected.all_mean, rel=0.05)
+
+
 def test_a_shared_layer_is_measured_at_every_call():
     shared = nn.Linear(4, 4)
     model = nn.Sequential(shared, nn.ReLU(), shared)

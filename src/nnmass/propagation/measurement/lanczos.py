@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nnmass.propagation.linear_maps import LayerJacobian
+from nnmass.propagation.measurement.linear_maps import LayerJacobian
 
 _BASIS_ELEMENTS = 2**26
 """Largest number of elements of the Lanczos vectors that are kept at once."""

@@ -8,12 +8,12 @@ import numpy as np
 
 from nnmass.architectures import POOLED, DenseCNN
 from nnmass.errors import InvalidValueError
-from nnmass.propagation.activations import FloatArray
-from nnmass.propagation.columns import Columns
-from nnmass.propagation.expectation import ExpectedLayer
 from nnmass.propagation.initialisation import Initialisation
-from nnmass.propagation.layer_theory import Weights, expected_layer
-from nnmass.propagation.random_matrix import mean_masked_orthogonal, mean_singular_value
+from nnmass.propagation.theory.activations import FloatArray
+from nnmass.propagation.theory.columns import Columns
+from nnmass.propagation.theory.expectation import ExpectedLayer
+from nnmass.propagation.theory.layer import Weights, expected_layer
+from nnmass.propagation.theory.random_matrix import mean_masked_orthogonal, mean_singular_value
 from nnmass.topology import Cell
 
 _AREA = 9

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nnmass.propagation.random_matrix import masked_orthogonal_density, singular_value_density
+from nnmass.propagation.theory.random_matrix import masked_orthogonal_density, singular_value_density
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nnmass.propagation.recording import Skipped
+from nnmass.propagation.measurement.recording import Skipped
 
 FloatArray = npt.NDArray[np.float64]
 

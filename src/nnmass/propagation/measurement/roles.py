@@ -8,7 +8,7 @@ from itertools import groupby
 from torch import nn
 
 from nnmass.networks import DenseCNNNetwork, DenseMLPNetwork
-from nnmass.propagation.linear_maps import LayerJacobian
+from nnmass.propagation.measurement.linear_maps import LayerJacobian
 
 _CELL_LAYER = re.compile(r"cells\.\d+\.layers\.(\d+)")
 

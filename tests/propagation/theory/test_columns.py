@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnmass.propagation.columns import Columns, large_profile_sum
-from nnmass.propagation.random_matrix import large_sum
+from nnmass.propagation.theory.columns import Columns, large_profile_sum
+from nnmass.propagation.theory.random_matrix import large_sum
 
 
 def test_sums_by_hand():

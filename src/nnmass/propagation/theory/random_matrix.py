@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.errors import InvalidValueError
-from nnmass.propagation.finite_size import complex_sum, real_sum
+from nnmass.propagation.theory.finite_size import complex_sum, real_sum
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Symmetry: TypeAlias = Literal["real", "complex"]

@@ -14,12 +14,13 @@ from nnmass.architectures import DenseMLP, Specification
 from nnmass.errors import InvalidValueError
 from nnmass.networks import DenseCNNNetwork, DenseMLPNetwork, build
 from nnmass.propagation.initialisation import Initialisation
-from nnmass.propagation.linear_maps import LayerJacobian
-from nnmass.propagation.recording import Skipped, is_finite, record
-from nnmass.propagation.result import Isometry, LayerIsometry
-from nnmass.propagation.roles import whole_layers
-from nnmass.propagation.spectrum import Estimation, Spectrum, spectrum
-from nnmass.propagation.weights import initialise
+from nnmass.propagation.measurement.linear_maps import LayerJacobian
+from nnmass.propagation.measurement.recorder import is_finite
+from nnmass.propagation.measurement.recording import Skipped, record
+from nnmass.propagation.measurement.result import Isometry, LayerIsometry
+from nnmass.propagation.measurement.roles import whole_layers
+from nnmass.propagation.measurement.spectrum import Estimation, Spectrum, spectrum
+from nnmass.propagation.measurement.weights import initialise
 
 Inputs: TypeAlias = Tensor | npt.NDArray[Any] | int
 MeasureProgress: TypeAlias = Callable[[int, int], None]
@@ -198,6 +199,8 @@ def _inputs_for(model: nn.Module, inputs: Inputs) -> Tensor:
 
 def _finite(inputs: Tensor | npt.NDArray[Any]) -> Tensor:
     given = torch.as_tensor(inputs).detach()
+    if given.is_inference():
+        given = given.clone()  # derivatives of what is made of it are taken
     if given.dim() < 2 or len(given) == 0:
         raise InvalidValueError(f"inputs must be a batch of at least one input, got shape {tuple(given.shape)}")
     if not is_finite(given):

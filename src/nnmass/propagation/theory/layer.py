@@ -8,10 +8,10 @@ from typing import Self
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from nnmass.propagation.columns import Columns, FloatArray, large_profile_sum
-from nnmass.propagation.expectation import ExpectedLayer
 from nnmass.propagation.initialisation import Initialisation
-from nnmass.propagation.random_matrix import Symmetry, large_sum, mean_masked_orthogonal, mean_singular_value
+from nnmass.propagation.theory.columns import Columns, FloatArray, large_profile_sum
+from nnmass.propagation.theory.expectation import ExpectedLayer
+from nnmass.propagation.theory.random_matrix import Symmetry, large_sum, mean_masked_orthogonal, mean_singular_value
 
 _STEP = 1.15  # ratio of neighbouring widths between which a sum is interpolated: error below 4e-4
 _INTERVALS = 16  # at least, below as many columns as rows

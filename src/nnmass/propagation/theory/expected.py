@@ -4,11 +4,11 @@ import math
 
 from nnmass.architectures import DenseCNN, DenseMLP, Specification
 from nnmass.errors import InvalidValueError
-from nnmass.propagation.activations import ACTIVATIONS
-from nnmass.propagation.dense_cnn_theory import cnn_layers, cnn_short_form
-from nnmass.propagation.dense_mlp_theory import mlp_layers, mlp_short_form
-from nnmass.propagation.expectation import ExpectedIsometry
 from nnmass.propagation.initialisation import Initialisation
+from nnmass.propagation.theory.activations import ACTIVATIONS
+from nnmass.propagation.theory.dense_cnn import cnn_layers, cnn_short_form
+from nnmass.propagation.theory.dense_mlp import mlp_layers, mlp_short_form
+from nnmass.propagation.theory.expectation import ExpectedIsometry
 
 
 def expected_isometry(

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nnmass.propagation import exact
-from nnmass.propagation.lanczos import quadrature
-from nnmass.propagation.linear_maps import LayerJacobian
+from nnmass.propagation.measurement import exact
+from nnmass.propagation.measurement.lanczos import quadrature
+from nnmass.propagation.measurement.linear_maps import LayerJacobian
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -76,7 +76,8 @@ def spectrum(
         count = samples if everywhere else len(probed)
         values = exact.dense((jacobian if everywhere else at_probes).to(torch.float64), count)
         return _exact("dense", values, size * (1 if jacobian.constant else count))
-    found = quadrature(at_probes, len(probed), steps=estimation.steps, generator=generator)
+    precision = torch.float64 if at_probes.factors[0].linear.weight.dtype == torch.float64 else torch.float32
+    found = quadrature(at_probes.to(precision), len(probed), steps=estimation.steps, generator=generator)
     return Spectrum(
         "lanczos", found.nodes.numpy(), found.weights.numpy(), found.gap.numpy(), 2 * estimation.steps * len(probed)
     )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nnmass.propagation.linear_maps import Convolution, LayerJacobian, Linear
+from nnmass.propagation.measurement.linear_maps import Convolution, LayerJacobian, Linear
 
 _ELEMENTS = 2**24
 """Largest number of elements of a stack of matrices that is made at once."""

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from nnmass.propagation.columns import Columns
 from nnmass.propagation.initialisation import Initialisation
-from nnmass.propagation.layer_theory import Weights, expected_layer
+from nnmass.propagation.theory.columns import Columns
+from nnmass.propagation.theory.layer import Weights, expected_layer
 
 
 def test_weights_of_an_initialisation():

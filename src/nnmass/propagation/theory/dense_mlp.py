@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from nnmass.architectures import DenseMLP
-from nnmass.propagation.activations import ACTIVATIONS, FloatArray
-from nnmass.propagation.columns import Columns
-from nnmass.propagation.expectation import ExpectedLayer
 from nnmass.propagation.initialisation import Initialisation
-from nnmass.propagation.layer_theory import Weights, expected_layer
-from nnmass.propagation.random_matrix import mean_singular_value
+from nnmass.propagation.theory.activations import ACTIVATIONS, FloatArray
+from nnmass.propagation.theory.columns import Columns
+from nnmass.propagation.theory.expectation import ExpectedLayer
+from nnmass.propagation.theory.layer import Weights, expected_layer
+from nnmass.propagation.theory.random_matrix import mean_singular_value
 
 _NEURONS = 4096
 _FEWEST_SAMPLES = 32

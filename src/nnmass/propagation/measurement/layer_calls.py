@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from nnmass.propagation.linear_maps import Convolution, Linear, Padding
+from nnmass.propagation.measurement.linear_maps import Convolution, Linear, Padding
 
 
 def as_linear(x: Tensor, padding: Padding | None, weight: Tensor, bias: Tensor | None = None) -> Linear:

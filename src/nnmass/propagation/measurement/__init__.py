@@ -1,0 +1,7 @@
+"""Measuring gradient propagation in a PyTorch model."""
+
+from nnmass.propagation.measurement.exact import singular_values
+from nnmass.propagation.measurement.measure import isometry
+from nnmass.propagation.measurement.result import Isometry, LayerIsometry
+
+__all__ = ["Isometry", "LayerIsometry", "isometry", "singular_values"]
