@@ -13,6 +13,7 @@ _NAMES = {"nn_mass": "NN-Mass", "degree": "degree", "density": "density", "param
 _MEASURED = {"mean": "hidden", "all_mean": "all"}
 _DRAWN = 3
 _INITS = {"default": "PyTorch's default weights", "he": "He weights", "glorot": "Glorot weights"}
+_ACTIVATIONS = {"linear": "no activation", "elu": "ELU", "relu": "ReLU", "selu": "SELU"}
 _ABOUT = "How layers scale gradients at initialisation; 1 keeps them.  Dots: measured; lines: theory, without data."
 
 
@@ -82,7 +83,7 @@ def _words(name: str) -> str:
     init, activation = name.split(", ")
     kind, _, std = init.partition(":")
     weights = f"Gaussian weights, std {std}" if kind == "gaussian" else _INITS.get(init, f"{init} weights")
-    return f"{weights}; {'no activation' if activation == 'linear' else activation.upper()}"
+    return f"{weights}; {_ACTIVATIONS.get(activation, activation)}"
 
 
 def _r2(condition: Condition, quantity: str) -> str:
