@@ -66,8 +66,9 @@ def isometry(
             progress=progress,
         )
     theory, mends, untold = _theory(loaded, init, float(read.double().square().mean()))
-    source = f"{data} inputs" if data else "standard normal inputs"
-    title = f"{loaded.family} of NN-Mass {loaded.nn_mass:.1f}: {found.initialisations} × {init}, {len(read)} {source}"
+    source = f"inputs of {Path(data).name}" if data else "standard normal inputs"
+    networks = f"{found.initialisations} networks, {init} initialisation" if found.initialisations > 1 else init
+    title = f"{loaded.family} of NN-Mass {loaded.nn_mass:.1f}: {networks}, {len(read)} {source}"
     if plot is not None:
         save(spectrum_figure(found, theory, title=title), plot)
     extra = {"spec": loaded.model_dump(mode="json", exclude_none=True), "provenance": provenance(seed=seed)}

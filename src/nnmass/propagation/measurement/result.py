@@ -196,13 +196,13 @@ class Isometry:
         }
 
     def __str__(self) -> str:
-        lines = [f"{'layer':<28}{'shape':>16}{'mean':>9}{'std':>9}{'condition':>11}{'dead':>8}  method"]
+        lines = [f"{'layer':<28}{'shape':>16}{'mean':>9}{'std':>9}{'condition':>11}{'dead':>8}  method, layer-forwards"]
         for layer in self.layers:
             shape = f"{layer.rows} × {layer.columns}"
             least, most = ("≥ ", "≤ ") if layer.weights is not None else ("", "")
             lines.append(
                 f"{layer.name:<28}{shape:>16}{layer.mean:>9.3f}{layer.std:>9.3f}{f'{least}{layer.condition:.3g}':>11}"
-                f"{f'{most}{layer.dead:.1%}':>8}  {layer.method}"
+                f"{f'{most}{layer.dead:.1%}':>8}  {layer.method}, {layer.forwards:,}"
             )
         if self.mean is not None:
             spread = f" ± {self.standard_error:.3f}" if self.standard_error is not None else ""
