@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from nnmass import DenseCNN, load_spec
+from nnmass import DenseCNN, ResNet, load_spec
 from nnmass.sweeps import RunStore
 
 QUICK = ("--epochs", 1, "--workers", 1)
@@ -37,7 +37,7 @@ def test_analyze_leaves_an_undefined_density_open(nnmass, tmp_path):
         (None, "no such file|No such file"),
         ("{", "not JSON"),
         ("[]", "must be a JSON object, got list"),
-        ('{"family": "Transformer"}', "family must be one of DenseMLP, DenseCNN, got 'Transformer'"),
+        ('{"family": "Transformer"}', "family must be one of DenseMLP, DenseCNN, ResNet, got 'Transformer'"),
         ('{"family": "DenseMLP", "width": -1, "depth": 0, "max_skips": 1}', "width should be greater than .* got -1"),
         (
             '{"family": "DenseMLP", "width": 2.5, "depth": 4, "max_skips": 1}',
@@ -153,3 +153,27 @@ def test_ctrl_c_in_a_sweep_keeps_what_is_finished_and_says_how_to_go_on(referenc
     assert 2 <= kept < 12
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     assert len(RunStore(store).runs()) == 12
+
+
+def test_residual_networks_are_analysed_block_by_block(nnmass, tmp_path):
+    path = ResNet.of_depth(18).to_json(tmp_path / "resnet18.json")
+    found = nnmass("analyze", path, "--json").json()
+    assert (found["nn_mass"], found["params"]) == (3392.0, 11_689_512)
+    expected = {"widths": [64, 128, 128], "depth": 2, "num_skips": 64, "density": 1.0, "nn_mass": 192.0}
+    assert found["cells"][2] == expected
+    shown = nnmass("analyze", path)
+    assert "64 128 128" in shown.out
+    assert "NN-Mass 3392.0000, 11,689,512 params" in shown.out
+
+
+def test_what_cannot_be_compressed_is_said(nnmass, tmp_path):
+    path = ResNet.of_depth(18).to_json(tmp_path / "resnet18.json")
+    refused = nnmass("compress", "--reference", path, "--keep", "0.5", "--out", tmp_path / "out")
+    assert (refused.code, refused.err) == (1, "nnmass: compression takes a DenseMLP or DenseCNN, got ResNet\n")
+
+
+def test_no_theory_and_no_mends_for_residual_networks(nnmass, tmp_path):
+    path = ResNet(block="basic", layers=(1,), image_size=8, num_classes=2).to_json(tmp_path / "small.json")
+    shown = nnmass("isometry", path, "--inputs", "4", "--initialisations", "2")
+    assert shown.code == 0
+    assert "No theory: the theory covers DenseMLP and DenseCNN, got ResNet" in shown.out

@@ -14,17 +14,23 @@ from nnmass.architectures.costs import (
 from nnmass.architectures.dense_cnn import DenseCNN
 from nnmass.architectures.dense_mlp import Activation, DenseMLP
 from nnmass.architectures.files import load_spec, spec_from_dict
-from nnmass.architectures.specification import Links, Specification, explain
+from nnmass.architectures.resnet import EXPANSION, STEM, BlockShape, ResNet
+from nnmass.architectures.specification import LinkedSpecification, Links, Specification, explain
 
 __all__ = [
+    "EXPANSION",
     "POOLED",
+    "STEM",
     "Activation",
+    "BlockShape",
     "CellCosts",
     "Convolution",
     "Costs",
     "DenseCNN",
     "DenseMLP",
+    "LinkedSpecification",
     "Links",
+    "ResNet",
     "Specification",
     "cell_costs",
     "cell_resolutions",

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from nnmass.architectures.costs import Convolution, Costs, cell_resolutions, dense_cnn_costs
-from nnmass.architectures.specification import NonNegative, PerCell, Positive, Specification
+from nnmass.architectures.specification import LinkedSpecification, NonNegative, PerCell, Positive
 from nnmass.topology import Cell
 
 
@@ -18,7 +18,7 @@ def _one_if_equal(value: object) -> object:
     return values[0] if values and all(type(v) is int for v in values) and len(set(values)) == 1 else values
 
 
-class DenseCNN(Specification):
+class DenseCNN(LinkedSpecification):
     """Convolutional network of cells with random concatenation skips (arXiv:1910.00780, section 4.2).
 
     Layer 0 of a cell is a 3x3 convolution (stride 2 from the second cell on) and batch norm; layer 1 is ReLU, 3x3

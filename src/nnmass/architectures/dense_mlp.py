@@ -5,13 +5,13 @@ from typing import Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from nnmass.architectures.costs import Costs, dense_mlp_costs
-from nnmass.architectures.specification import NonNegative, Positive, Specification
+from nnmass.architectures.specification import LinkedSpecification, NonNegative, Positive
 from nnmass.topology import Cell
 
 Activation: TypeAlias = Literal["elu", "relu", "selu", "tanh", "linear"]
 
 
-class DenseMLP(Specification):
+class DenseMLP(LinkedSpecification):
     """Multilayer perceptron with random concatenation skips, one cell (arXiv:1910.00780, section 4.1).
 
     Layer 0 is Linear(in_features, width).  Layer i >= 1 is Linear(width + s_i, width) on φ(cat(x_{i-1}, skips)), with

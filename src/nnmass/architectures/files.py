@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from nnmass.architectures.dense_cnn import DenseCNN
 from nnmass.architectures.dense_mlp import DenseMLP
+from nnmass.architectures.resnet import ResNet
 from nnmass.architectures.specification import Specification, explain
 from nnmass.errors import SpecificationError
 
-FAMILIES: dict[str, type[Specification]] = {"DenseMLP": DenseMLP, "DenseCNN": DenseCNN}
+FAMILIES: dict[str, type[Specification]] = {"DenseMLP": DenseMLP, "DenseCNN": DenseCNN, "ResNet": ResNet}
 
 
 def load_spec(path: str | os.PathLike[str]) -> Specification:

@@ -1,4 +1,4 @@
-"""What every network specification has in common: validation, cells, mass, costs, JSON and building."""
+"""What network specifications have in common: validation, cells, mass, costs, JSON, building; and random links."""
 
 import os
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from nnmass import atomic
 from nnmass.architectures.costs import Costs
 from nnmass.errors import InvalidValueError, SpecificationError
-from nnmass.topology import LARGEST, Cell, check_links, draw_links
+from nnmass.topology import LARGEST, Cell, ResidualCell, check_links, draw_links
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,16 +36,11 @@ PerCell = BeforeValidator(_tuple)
 
 
 class Specification(BaseModel, ABC):
-    """An immutable, validated network specification.
-
-    Attributes:
-        links: per cell and layer the channels it skips from, or None: then ``build(seed)`` draws them.
-    """
+    """An immutable, validated network specification."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
 
     family: str
-    links: Links | None = None
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -55,7 +50,7 @@ class Specification(BaseModel, ABC):
 
     @property
     @abstractmethod
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[Cell | ResidualCell, ...]:
         """The cells, first to last."""
 
     @property
@@ -84,13 +79,40 @@ class Specification(BaseModel, ABC):
         """Shape of one input, without the batch."""
 
     def build(self, seed: int = 0) -> "nn.Module":
-        """Build the network: links drawn by a generator of its own, weights by PyTorch's defaults, both from ``seed``.
+        """Build the network: weights, and links where they are free, drawn from ``seed``.
 
-        The caller's random state is left as it was.  Where ``links`` are given, only the weights depend on ``seed``.
+        The caller's random state is left as it was.
         """
         from nnmass.networks import build  # the one upward import: a specification knows how to be built
 
         return build(self, seed=seed)
+
+    def with_links(self, seed: int) -> Self:
+        """Return this specification with everything fixed but the weights."""
+        return self
+
+    def without_links(self) -> Self:
+        """Return the topology alone."""
+        return self
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write the specification, links included, to a JSON file; `load_spec` reads it back."""
+        return atomic.write_text(path, self.model_dump_json(exclude_none=True) + "\n")
+
+
+class LinkedSpecification(Specification):
+    """A specification of cells with random concatenation skips.
+
+    Attributes:
+        links: per cell and layer the channels it skips from, or None: then ``build(seed)`` draws them.
+    """
+
+    links: Links | None = None
+
+    @property
+    @abstractmethod
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells, first to last."""
 
     def with_links(self, seed: int) -> Self:
         """Return this specification with its links fixed, as ``build(seed)`` would draw them.
@@ -106,10 +128,6 @@ class Specification(BaseModel, ABC):
     def without_links(self) -> Self:
         """Return the topology alone: the links free to be drawn."""
         return self.model_copy(update={"links": None})
-
-    def to_json(self, path: str | os.PathLike[str]) -> Path:
-        """Write the specification, links included, to a JSON file; `load_spec` reads it back."""
-        return atomic.write_text(path, self.model_dump_json(exclude_none=True) + "\n")
 
     def _check_links(self) -> Self:
         if self.links is not None:

@@ -112,6 +112,7 @@ def _theory(
     spec: "Specification", init: str, input_mean_square: float
 ) -> tuple["ExpectedIsometry | None", "list[Mend]", str]:
     """What theory says; where it says nothing, why."""
+    from nnmass.architectures import LinkedSpecification
     from nnmass.errors import InvalidValueError
     from nnmass.propagation import expected_isometry, mends
 
@@ -119,4 +120,5 @@ def _theory(
         theory = expected_isometry(spec, init, input_mean_square=input_mean_square)
     except InvalidValueError as error:
         return None, [], str(error)
-    return theory, mends(spec, init, input_mean_square=input_mean_square), ""
+    helpful = mends(spec, init, input_mean_square=input_mean_square) if isinstance(spec, LinkedSpecification) else []
+    return theory, helpful, ""

@@ -8,7 +8,15 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from nnmass.architectures import DenseCNN, DenseMLP, Specification, cell_costs, dense_mlp_costs, head_costs
+from nnmass.architectures import (
+    DenseCNN,
+    DenseMLP,
+    LinkedSpecification,
+    Specification,
+    cell_costs,
+    dense_mlp_costs,
+    head_costs,
+)
 from nnmass.design.domain import Domain, respecified
 from nnmass.errors import InfeasibleError, InvalidValueError
 from nnmass.topology import nn_mass, num_skips
@@ -35,8 +43,8 @@ class Compression:
         optimal: whether ``spec`` is proven to be the cheapest; by enumeration it always is.
     """
 
-    reference: Specification
-    spec: Specification
+    reference: LinkedSpecification
+    spec: LinkedSpecification
     objective: Objective
     tolerance: float
     domain: Domain
@@ -120,6 +128,8 @@ def compress(
         compressed              16              20     40.23       3,770         3,640
         ratio                                          1.001       0.504         0.504
     """
+    if not isinstance(reference, LinkedSpecification):
+        raise InvalidValueError(f"compression takes a DenseMLP or DenseCNN, got {reference.family}")
     _check(reference, max_params, max_macs, tolerance)
     if objective not in (None, *get_args(Objective)):
         raise InvalidValueError(f"objective must be one of {', '.join(get_args(Objective))}, got {objective!r}")
@@ -150,14 +160,14 @@ class _Candidate:
     def rank(self, objective: Objective) -> tuple[int, int]:
         return (self.params, self.macs) if objective == "params" else (self.macs, self.params)
 
-    def specify(self, reference: Specification) -> Specification:
+    def specify(self, reference: LinkedSpecification) -> LinkedSpecification:
         return respecified(reference, self.depths, self.max_skips)
 
 
 class _Space:
     """All specifications of given depths in the domain: mass and costs are sums over cells."""
 
-    def __init__(self, reference: Specification, depths: tuple[int, ...], domain: Domain) -> None:
+    def __init__(self, reference: LinkedSpecification, depths: tuple[int, ...], domain: Domain) -> None:
         self.depths = depths
         self.skips = [domain.skip_choices(cell, depth) for cell, depth in zip(reference.cells, depths, strict=True)]
         self.size = math.prod(len(skips) for skips in self.skips)
@@ -214,7 +224,7 @@ def _sums(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 
 def _cell_costs(
-    reference: Specification, depths: tuple[int, ...], skips: Sequence[IntArray]
+    reference: LinkedSpecification, depths: tuple[int, ...], skips: Sequence[IntArray]
 ) -> tuple[list[IntArray], list[IntArray]]:
     """Parameters and MACs of each cell for each of its choices; what belongs to no cell is added to the last."""
     if isinstance(reference, DenseMLP):
@@ -237,7 +247,7 @@ def _cell_costs(
     return params, macs
 
 
-def _check(reference: Specification, max_params: int | None, max_macs: int | None, tolerance: float) -> None:
+def _check(reference: LinkedSpecification, max_params: int | None, max_macs: int | None, tolerance: float) -> None:
     if reference.nn_mass == 0:
         raise InvalidValueError("the reference has NN-Mass 0 (no skips): there is no mass to keep")
     if not 0 <= tolerance < 1:
@@ -248,7 +258,11 @@ def _check(reference: Specification, max_params: int | None, max_macs: int | Non
 
 
 def _explain(
-    reference: Specification, nearest: _Candidate, domain: Domain, tolerance: float, budgets: dict[str, int | None]
+    reference: LinkedSpecification,
+    nearest: _Candidate,
+    domain: Domain,
+    tolerance: float,
+    budgets: dict[str, int | None],
 ) -> str:
     wanted = " and ".join(f"at most {budget:,} {name}" for name, budget in budgets.items() if budget is not None)
     lowest = min(min(depths) for depths in domain.depth_choices(reference))

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nnmass.architectures import DenseCNN, DenseMLP, Specification
+from nnmass.architectures import DenseCNN, DenseMLP, LinkedSpecification
 from nnmass.errors import InvalidValueError
 from nnmass.topology import MIN_DENSITY_DEPTH, Cell, cell_density, nn_mass
 
@@ -44,7 +44,7 @@ class Domain:
         if self.min_depth is not None and self.min_depth < MIN_DENSITY_DEPTH:
             raise InvalidValueError(f"min_depth must be at least {MIN_DENSITY_DEPTH}, got {self.min_depth}")
 
-    def depth_choices(self, reference: Specification) -> list[tuple[int, ...]]:
+    def depth_choices(self, reference: LinkedSpecification) -> list[tuple[int, ...]]:
         """Depths per cell that are looked at: the reference's and below; equal in all cells if the reference's are."""
         cells = reference.cells
         lows = [self._lowest(cell) for cell in cells]
@@ -77,7 +77,9 @@ class Domain:
         return min(low, cell.depth)
 
 
-def respecified(reference: Specification, depths: tuple[int, ...], max_skips: tuple[int, ...]) -> Specification:
+def respecified(
+    reference: LinkedSpecification, depths: tuple[int, ...], max_skips: tuple[int, ...]
+) -> LinkedSpecification:
     """Return the reference with other depths and skips, its links left to be drawn."""
     if isinstance(reference, DenseMLP):
         changes: dict[str, object] = {"depth": depths[0], "max_skips": max_skips[0]}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnmass.architectures import DenseCNN, DenseMLP, Specification
+from nnmass.architectures import DenseCNN, DenseMLP, LinkedSpecification
 from nnmass.data import Dataset
 from nnmass.errors import DataError
 from nnmass.experiments.calibration import skips_of_mass
@@ -67,7 +67,7 @@ def isometry_mlp(
         progress: told of rows.
     """
     features = int(np.prod(data.input_shape))
-    plan: list[tuple[Specification, str]] = [
+    plan: list[tuple[LinkedSpecification, str]] = [
         (
             DenseMLP(
                 width=WIDTH,
@@ -122,7 +122,7 @@ def _cnns(data: Dataset, mass: float) -> list[DenseCNN]:
 
 
 def _measure(
-    plan: Sequence[tuple[Specification, str]],
+    plan: Sequence[tuple[LinkedSpecification, str]],
     data: Dataset,
     path: Path,
     initialisations: int,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nnmass import atomic
-from nnmass.architectures import DenseMLP, Specification
+from nnmass.architectures import DenseMLP, LinkedSpecification
 from nnmass.data import Dataset
 from nnmass.errors import StoreError
 from nnmass.propagation import expected_isometry, isometry
@@ -67,7 +67,9 @@ class IsometryRow:
     short_form: float
 
     @classmethod
-    def measure(cls, spec: Specification, init: str, inputs: Tensor, *, initialisations: int, probes: int) -> Self:
+    def measure(
+        cls, spec: LinkedSpecification, init: str, inputs: Tensor, *, initialisations: int, probes: int
+    ) -> Self:
         """Measure and predict one specification."""
         found = isometry(spec, inputs, initialisations=initialisations, init=init, probes=probes)
         theory = expected_isometry(spec, init, input_mean_square=float(inputs.double().square().mean()))
@@ -89,7 +91,7 @@ class IsometryRow:
 
 
 def measure_rows(
-    plan: Sequence[tuple[Specification, str]],
+    plan: Sequence[tuple[LinkedSpecification, str]],
     inputs: Tensor,
     path: Path,
     *,

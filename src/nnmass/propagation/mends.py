@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnmass.architectures import DenseMLP, Specification
+from nnmass.architectures import DenseMLP, LinkedSpecification
 from nnmass.design.domain import respecified
 from nnmass.propagation.initialisation import Initialisation
 from nnmass.propagation.measurement.result import LayerIsometry
@@ -40,7 +40,7 @@ class Mend:
     nn_mass: float
     params: int
     expected: float
-    spec: Specification | None
+    spec: LinkedSpecification | None
     init: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,7 +69,9 @@ def flag(layer: LayerIsometry) -> str:
     return "dead directions" if layer.dead > MANY_DEAD else ""
 
 
-def mends(spec: Specification, init: str | Initialisation = "default", *, input_mean_square: float = 1.0) -> list[Mend]:
+def mends(
+    spec: LinkedSpecification, init: str | Initialisation = "default", *, input_mean_square: float = 1.0
+) -> list[Mend]:
     """Changes after which theory expects the hidden layers' mean singular value closer to 1, the closest first.
 
     Tried are twice and half the skips, in all cells and in each alone, the other initialisations, and for a `DenseMLP`
@@ -99,7 +101,7 @@ def mends(spec: Specification, init: str | Initialisation = "default", *, input_
     return sorted(better, key=lambda mend: _distance(mend.expected))
 
 
-def _candidates(spec: Specification, init: Initialisation) -> Iterator[tuple[str, Specification, str]]:
+def _candidates(spec: LinkedSpecification, init: Initialisation) -> Iterator[tuple[str, LinkedSpecification, str]]:
     cells = spec.cells
     depths = tuple(cell.depth for cell in cells)
     for word, factor in (("twice", 2.0), ("half", 0.5)):

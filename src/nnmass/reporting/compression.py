@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnmass import atomic
-from nnmass.architectures import Specification
+from nnmass.architectures import LinkedSpecification
 from nnmass.design import Compression
 from nnmass.errors import InvalidValueError
 from nnmass.experiments import CompressionOutcome
@@ -87,6 +87,7 @@ def write_compression(
         What result.json holds.
     """
     target = Path(folder)
+    assert isinstance(model.spec, LinkedSpecification)  # nothing else is compressed
     fixed = replace(outcome, compression=replace(outcome.compression, spec=model.spec))
     values = {**fixed.to_dict(), **extra}
     model.spec.to_json(target / "compressed.json")
@@ -116,7 +117,7 @@ def _sections(outcome: CompressionOutcome) -> list[Section]:
     return [costs, _accuracy_section(outcome), *about_skips, _baseline_section(outcome)]
 
 
-def _propagation_sections(named: Sequence[tuple[str, Specification]]) -> list[Section]:
+def _propagation_sections(named: Sequence[tuple[str, LinkedSpecification]]) -> list[Section]:
     """What theory expects of gradients; nothing for networks that it does not cover."""
     try:
         rows = [(name, *_propagation(expected_isometry(spec))) for name, spec in named]

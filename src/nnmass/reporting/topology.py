@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from nnmass.architectures import Specification
+from nnmass.architectures import LinkedSpecification
 from nnmass.reporting.style import COLOURS, figure
 from nnmass.topology import Cell
 
@@ -18,7 +18,7 @@ _GAP = 2.0  # between cells, in layers
 _RISE = 0.5  # height of an arc per layer that it spans
 
 
-def topology_figure(specs: Sequence[tuple[str, Specification]]) -> Figure:
+def topology_figure(specs: Sequence[tuple[str, LinkedSpecification]]) -> Figure:
     """Draw networks below each other to one scale: a dot per layer, an arc per pair of layers that a skip joins.
 
     An arc is the darker the more of the source layer's channels it carries.
@@ -46,7 +46,7 @@ def topology_figure(specs: Sequence[tuple[str, Specification]]) -> Figure:
         return drawn
 
 
-def _network(axes: Any, spec: Specification, colour: str) -> None:
+def _network(axes: Any, spec: LinkedSpecification, colour: str) -> None:
     assert spec.links is not None
     offset = 0.0
     for cell, links in zip(spec.cells, spec.links, strict=True):

@@ -12,12 +12,14 @@ from nnmass.topology.cell import (
     whole_numbers,
 )
 from nnmass.topology.links import CellLinks, check_links, draw_links
+from nnmass.topology.residual import ResidualCell
 
 __all__ = [
     "LARGEST",
     "MIN_DENSITY_DEPTH",
     "Cell",
     "CellLinks",
+    "ResidualCell",
     "average_degree",
     "cell_density",
     "check_links",

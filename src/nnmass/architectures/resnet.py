@@ -1,0 +1,188 @@
+"""Residual networks: ResNets, Wide-ResNets and ResNeXts."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from nnmass.architectures.costs import Costs
+from nnmass.architectures.specification import PerCell, Positive, Specification
+from nnmass.errors import InvalidValueError
+from nnmass.topology import ResidualCell
+
+Block: TypeAlias = Literal["basic", "bottleneck"]
+Projection: TypeAlias = Literal["count", "zero"]
+
+STEM = 64
+"""Channels of the stem, and of the first stage; every later stage has twice as many."""
+EXPANSION: dict[Block, int] = {"basic": 1, "bottleneck": 4}
+
+_DEPTHS: dict[int, tuple[Block, tuple[int, ...]]] = {
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+}
+
+
+class BlockShape(NamedTuple):
+    """One residual block.
+
+    Attributes:
+        inputs: channels in.
+        inner: channels of its inner layers.
+        outputs: channels out.
+        stride: of its 3x3 convolution (of the first, if there are two).
+        entering: side of its input, in pixels.
+        side: of its output, in pixels.
+        projected: whether the shortcut is a 1x1 convolution, since stride or channels change.
+    """
+
+    inputs: int
+    inner: int
+    outputs: int
+    stride: int
+    entering: int
+    side: int
+    projected: bool
+
+
+class ResNet(Specification):
+    """Residual network as torchvision builds it, parameter for parameter (He et al., arXiv:1512.03385).
+
+    A 7x7 convolution of stride 2 and a pool, stages of residual blocks with 64, 128, 256, ... planes, stride 2 from the
+    second stage on, average pool, linear layer.  A basic block has two 3x3 convolutions; a bottleneck 1x1, 3x3 (with
+    the stride) and 1x1 to four times the planes.  A ResNeXt has groups, a Wide-ResNet a larger ``width_per_group``.
+
+    Attributes:
+        block: ``"basic"`` or ``"bottleneck"``.
+        layers: blocks per stage.
+        groups: of the 3x3 convolution of a bottleneck.
+        width_per_group: a bottleneck's inner layers have planes · width_per_group / 64 · groups channels.
+        image_size: side of the square input, in pixels.
+        in_channels: channels of the input.
+        num_classes: outputs.
+        projection: whether a shortcut that is a projection counts as skips, as in the published ResNets, or not.
+
+    Raises:
+        SpecificationError: a value is fractional, out of range or unknown; groups or a width for basic blocks.
+
+    Examples:
+        >>> spec = ResNet.of_depth(50)
+        >>> spec.params, round(spec.nn_mass, 2)
+        (25557032, 9006.93)
+        >>> round(ResNet.of_depth(50, groups=32, width_per_group=4).nn_mass, 1)  # ResNeXt-50 32x4d
+        10883.2
+    """
+
+    family: Literal["ResNet"] = "ResNet"
+    block: Block
+    layers: Annotated[tuple[Positive, ...], PerCell] = Field(min_length=1, max_length=8)
+    groups: Positive = 1
+    width_per_group: Positive = 64
+    image_size: Positive = 224
+    in_channels: Positive = 3
+    num_classes: Positive = 1000
+    projection: Projection = "count"
+
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
+        if self.block == "basic" and (self.groups, self.width_per_group) != (1, 64):
+            raise ValueError(
+                f"basic blocks have groups 1 and width_per_group 64, got {self.groups} and {self.width_per_group}"
+            )
+        return self
+
+    @classmethod
+    def of_depth(
+        cls,
+        depth: int,
+        *,
+        groups: int = 1,
+        width_per_group: int = 64,
+        image_size: int = 224,
+        num_classes: int = 1000,
+        projection: Projection = "count",
+    ) -> Self:
+        """Return the published network of 18, 34, 50, 101 or 152 layers; ``width_per_group=128`` makes it wide.
+
+        Raises:
+            InvalidValueError: another depth.
+        """
+        if depth not in _DEPTHS:
+            raise InvalidValueError(f"depth must be one of {', '.join(map(str, _DEPTHS))}, got {depth}")
+        block, layers = _DEPTHS[depth]
+        return cls(
+            block=block,
+            layers=layers,
+            groups=groups,
+            width_per_group=width_per_group,
+            image_size=image_size,
+            num_classes=num_classes,
+            projection=projection,
+        )
+
+    @property
+    def stages(self) -> tuple[tuple[BlockShape, ...], ...]:
+        """The blocks of every stage."""
+        side, inputs, stages = _half(_half(self.image_size)), STEM, []
+        for k, count in enumerate(self.layers):
+            planes = STEM * 2**k
+            stage = list(self._stage(inputs, planes, count, 2 if k else 1, side))
+            side, inputs = stage[-1].side, stage[-1].outputs
+            stages.append(tuple(stage))
+        return tuple(stages)
+
+    @property
+    def cells(self) -> tuple[ResidualCell, ...]:
+        """The blocks, first to last."""
+        return tuple(self._cell(shape) for stage in self.stages for shape in stage)
+
+    @property
+    def costs(self) -> Costs:
+        """Mass, parameters and MACs in closed form."""
+        side = _half(self.image_size)
+        weights = 49 * self.in_channels * STEM
+        params, macs = weights + 2 * STEM, weights * side**2
+        for stage in self.stages:
+            for shape in stage:
+                block_params, block_macs = self._block_costs(shape)
+                params, macs = params + block_params, macs + block_macs
+        head = self.stages[-1][-1].outputs * self.num_classes
+        mass = sum(cell.nn_mass for cell in self.cells)
+        return Costs(mass, params + head + self.num_classes, macs + head)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(in_channels, image_size, image_size)."""
+        return (self.in_channels, self.image_size, self.image_size)
+
+    def _stage(self, inputs: int, planes: int, count: int, stride: int, side: int) -> Iterator[BlockShape]:
+        outputs = planes * EXPANSION[self.block]
+        inner = planes if self.block == "basic" else int(planes * self.width_per_group / 64) * self.groups
+        left = _half(side) if stride == 2 else side
+        yield BlockShape(inputs, inner, outputs, stride, side, left, stride == 2 or inputs != outputs)
+        for _ in range(count - 1):
+            yield BlockShape(outputs, inner, outputs, 1, left, left, False)
+
+    def _cell(self, shape: BlockShape) -> ResidualCell:
+        inner = (shape.inner,) if self.block == "basic" else (shape.inner, shape.inner)
+        return ResidualCell((shape.inputs, *inner, shape.outputs), not shape.projected or self.projection == "count")
+
+    def _block_costs(self, shape: BlockShape) -> tuple[int, int]:
+        """Parameters and MACs; batch norm has two parameters per channel."""
+        inputs, inner, outputs, _, entering, side, projected = shape
+        if self.block == "basic":
+            convs = [(9 * inputs * inner, inner, side), (9 * inner * outputs, outputs, side)]
+        else:
+            grouped = 9 * inner * (inner // self.groups)
+            convs = [(inputs * inner, inner, entering), (grouped, inner, side), (inner * outputs, outputs, side)]
+        if projected:
+            convs.append((inputs * outputs, outputs, side))
+        return sum(w + 2 * c for w, c, _ in convs), sum(w * s**2 for w, _, s in convs)
+
+
+def _half(side: int) -> int:
+    """Side of a map after stride 2."""
+    return -(-side // 2)
