@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnmass.architectures import DenseCNN, DenseMLP, ResNet, Specification, load_spec
+    from nnmass.architectures import DenseCNN, DenseMLP, MobileNetV2, ResNet, Specification, load_spec
     from nnmass.data import load_data
     from nnmass.design import compress
     from nnmass.errors import NNMassError
@@ -24,6 +24,7 @@ __all__ = [
     "DenseMLP",
     "Initialisation",
     "MassPredictor",
+    "MobileNetV2",
     "NNMassError",
     "ResNet",
     "RunStore",
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "architectures": ("DenseCNN", "DenseMLP", "ResNet", "Specification", "load_spec"),
+    "architectures": ("DenseCNN", "DenseMLP", "MobileNetV2", "ResNet", "Specification", "load_spec"),
     "data": ("load_data",),
     "design": ("compress",),
     "errors": ("NNMassError",),

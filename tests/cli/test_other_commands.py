@@ -37,7 +37,10 @@ def test_analyze_leaves_an_undefined_density_open(nnmass, tmp_path):
         (None, "no such file|No such file"),
         ("{", "not JSON"),
         ("[]", "must be a JSON object, got list"),
-        ('{"family": "Transformer"}', "family must be one of DenseMLP, DenseCNN, ResNet, got 'Transformer'"),
+        (
+            '{"family": "Transformer"}',
+            "family must be one of DenseMLP, .*, got 'Transformer'",
+        ),
         ('{"family": "DenseMLP", "width": -1, "depth": 0, "max_skips": 1}', "width should be greater than .* got -1"),
         (
             '{"family": "DenseMLP", "width": 2.5, "depth": 4, "max_skips": 1}',

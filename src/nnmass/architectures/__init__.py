@@ -14,6 +14,7 @@ from nnmass.architectures.costs import (
 from nnmass.architectures.dense_cnn import DenseCNN
 from nnmass.architectures.dense_mlp import Activation, DenseMLP
 from nnmass.architectures.files import load_spec, spec_from_dict
+from nnmass.architectures.mobilenet_v2 import InvertedResidualShape, MobileNetV2
 from nnmass.architectures.resnet import EXPANSION, STEM, BlockShape, ResNet
 from nnmass.architectures.specification import LinkedSpecification, Links, Specification, explain
 
@@ -28,8 +29,10 @@ __all__ = [
     "Costs",
     "DenseCNN",
     "DenseMLP",
+    "InvertedResidualShape",
     "LinkedSpecification",
     "Links",
+    "MobileNetV2",
     "ResNet",
     "Specification",
     "cell_costs",

@@ -199,3 +199,13 @@ def _integers(value: Numbers) -> Numbers:
 def _plain(value: npt.ArrayLike) -> Numbers:
     array = np.asarray(value)
     return array.item() if array.ndim == 0 else array
+
+
+def halved(side: int) -> int:
+    """Side of a map after a convolution or pool of stride 2 that pads.
+
+    Examples:
+        >>> halved(8), halved(7)
+        (4, 4)
+    """
+    return -(-side // 2)

@@ -9,11 +9,17 @@ from pydantic import ValidationError
 
 from nnmass.architectures.dense_cnn import DenseCNN
 from nnmass.architectures.dense_mlp import DenseMLP
+from nnmass.architectures.mobilenet_v2 import MobileNetV2
 from nnmass.architectures.resnet import ResNet
 from nnmass.architectures.specification import Specification, explain
 from nnmass.errors import SpecificationError
 
-FAMILIES: dict[str, type[Specification]] = {"DenseMLP": DenseMLP, "DenseCNN": DenseCNN, "ResNet": ResNet}
+FAMILIES: dict[str, type[Specification]] = {
+    "DenseMLP": DenseMLP,
+    "DenseCNN": DenseCNN,
+    "ResNet": ResNet,
+    "MobileNetV2": MobileNetV2,
+}
 
 
 def load_spec(path: str | os.PathLike[str]) -> Specification:

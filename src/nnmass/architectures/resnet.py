@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from nnmass.architectures.costs import Costs
+from nnmass.architectures.costs import Costs, halved
 from nnmass.architectures.specification import PerCell, Positive, Specification
 from nnmass.errors import InvalidValueError
 from nnmass.topology import ResidualCell
@@ -126,7 +126,7 @@ class ResNet(Specification):
     @property
     def stages(self) -> tuple[tuple[BlockShape, ...], ...]:
         """The blocks of every stage."""
-        side, inputs, stages = _half(_half(self.image_size)), STEM, []
+        side, inputs, stages = halved(halved(self.image_size)), STEM, []
         for k, count in enumerate(self.layers):
             planes = STEM * 2**k
             stage = list(self._stage(inputs, planes, count, 2 if k else 1, side))
@@ -142,7 +142,7 @@ class ResNet(Specification):
     @property
     def costs(self) -> Costs:
         """Mass, parameters and MACs in closed form."""
-        side = _half(self.image_size)
+        side = halved(self.image_size)
         weights = 49 * self.in_channels * STEM
         params, macs = weights + 2 * STEM, weights * side**2
         for stage in self.stages:
@@ -161,7 +161,7 @@ class ResNet(Specification):
     def _stage(self, inputs: int, planes: int, count: int, stride: int, side: int) -> Iterator[BlockShape]:
         outputs = planes * EXPANSION[self.block]
         inner = planes if self.block == "basic" else int(planes * self.width_per_group / 64) * self.groups
-        left = _half(side) if stride == 2 else side
+        left = halved(side) if stride == 2 else side
         yield BlockShape(inputs, inner, outputs, stride, side, left, stride == 2 or inputs != outputs)
         for _ in range(count - 1):
             yield BlockShape(outputs, inner, outputs, 1, left, left, False)
@@ -181,8 +181,3 @@ class ResNet(Specification):
         if projected:
             convs.append((inputs * outputs, outputs, side))
         return sum(w + 2 * c for w, c, _ in convs), sum(w * s**2 for w, _, s in convs)
-
-
-def _half(side: int) -> int:
-    """Side of a map after stride 2."""
-    return -(-side // 2)

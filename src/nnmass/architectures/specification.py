@@ -151,9 +151,10 @@ def _distinct(problems: Sequence[Any]) -> list[dict[str, Any]]:
     return [max(same, key=_closeness) for same in by_key.values()]
 
 
-def _closeness(problem: dict[str, Any]) -> tuple[bool, int]:
-    """Complaints about the value's kind come last, those about one entry of it first."""
-    return not problem["type"].endswith("_type"), len(problem["loc"])
+def _closeness(problem: dict[str, Any]) -> tuple[bool, bool, int]:
+    """Complaints that too few entries are left come last, then those about the value's kind; one entry's come first."""
+    kind = problem["type"]
+    return kind != "too_short", not kind.endswith("_type"), len(problem["loc"])
 
 
 def _one_problem(*, loc: tuple[int | str, ...], msg: str, input: object, type: str, **_: object) -> str:

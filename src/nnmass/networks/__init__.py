@@ -3,6 +3,7 @@
 from nnmass.networks.build import Network, build
 from nnmass.networks.dense_cnn import DenseCell, DenseCNNNetwork, DenseLayer
 from nnmass.networks.dense_mlp import ACTIVATIONS, DenseMLPNetwork
+from nnmass.networks.mobilenet_v2 import InvertedResidual, MobileNetV2Network
 from nnmass.networks.resnet import ResidualBlock, ResNetNetwork
 from nnmass.networks.skips import SkipLinks
 
@@ -12,6 +13,8 @@ __all__ = [
     "DenseCell",
     "DenseLayer",
     "DenseMLPNetwork",
+    "InvertedResidual",
+    "MobileNetV2Network",
     "Network",
     "ResNetNetwork",
     "ResidualBlock",

@@ -4,21 +4,22 @@ from typing import TypeAlias
 
 import torch
 
-from nnmass.architectures import DenseCNN, DenseMLP, LinkedSpecification, ResNet, Specification
+from nnmass.architectures import DenseCNN, DenseMLP, LinkedSpecification, MobileNetV2, ResNet, Specification
 from nnmass.errors import InvalidValueError
 from nnmass.networks.dense_cnn import DenseCNNNetwork
 from nnmass.networks.dense_mlp import DenseMLPNetwork
+from nnmass.networks.mobilenet_v2 import MobileNetV2Network
 from nnmass.networks.resnet import ResNetNetwork
 
-Network: TypeAlias = DenseMLPNetwork | DenseCNNNetwork | ResNetNetwork
+Network: TypeAlias = DenseMLPNetwork | DenseCNNNetwork | ResNetNetwork | MobileNetV2Network
 
 
 def build(spec: Specification, seed: int = 0) -> Network:
     """Build the network of a specification: links where it has none, and weights, from ``seed``.
 
-    The weights are drawn by PyTorch's default initialisation, those of a ResNet as torchvision does.  Links and weights
-    come from two generators, so that the same seed gives the same weights whether the links were drawn or given.  The
-    caller's random state stays as it was.
+    The weights are drawn by PyTorch's default initialisation, those of a ResNet or MobileNetV2 as torchvision does.
+    Links and weights come from two generators, so that the same seed gives the same weights whether the links were
+    drawn or given.  The caller's random state stays as it was.
 
     Raises:
         InvalidValueError: a negative seed, or a family without a builder.
@@ -34,4 +35,6 @@ def build(spec: Specification, seed: int = 0) -> Network:
             return DenseCNNNetwork(linked)
         if isinstance(linked, ResNet):
             return ResNetNetwork(linked)
+        if isinstance(linked, MobileNetV2):
+            return MobileNetV2Network(linked)
     raise InvalidValueError(f"no builder for the family {spec.family!r}")

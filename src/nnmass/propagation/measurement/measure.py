@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nnmass.architectures import DenseMLP, Specification
 from nnmass.errors import InvalidValueError
-from nnmass.networks import DenseCNNNetwork, DenseMLPNetwork, ResNetNetwork, build
+from nnmass.networks import Network, build
 from nnmass.propagation.initialisation import Initialisation
 from nnmass.propagation.measurement.linear_maps import LayerJacobian
 from nnmass.propagation.measurement.recorder import is_finite
@@ -191,7 +191,7 @@ def _inputs_for(model: nn.Module, inputs: Inputs) -> Tensor:
     if isinstance(inputs, int):
         raise InvalidValueError(f"a model needs a tensor of inputs, got the number {inputs}")
     given = _finite(inputs)
-    if isinstance(model, DenseMLPNetwork | DenseCNNNetwork | ResNetNetwork):
+    if isinstance(model, Network):
         _check_shape(model.spec, given)
     weight = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     return given.to(weight) if given.is_floating_point() else given.to(weight.device)
