@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnmass.architectures import DenseCNN, DenseMLP
+from nnmass.architectures import DenseCNN, DenseMLP, MobileNetV2, ResNet
 from nnmass.data import circle
 from nnmass.errors import DataError, InvalidValueError
 from nnmass.sweeps import RunStore, data_label, plan_runs, run_sweep, runner, stored_run
@@ -140,6 +140,19 @@ def test_an_interrupted_sweep_keeps_what_was_finished(images, store, trained):
     run_sweep(MLPS, images, store, CONFIG, seeds=[0], workers=1, stack_size=1)
     assert len(trained) == 3
     assert len(store.runs()) == 4
+
+
+def test_residual_networks_are_rows_with_the_layers_of_all_their_blocks(images, store):
+    shape = {"image_size": 6, "in_channels": 1, "num_classes": 2}
+    specs = [
+        ResNet(block="basic", layers=(1, 1), **shape),
+        MobileNetV2(stages=[(2, 8, 2, 1)], width_mult=0.25, **shape),
+    ]
+    run_sweep(specs, images, store, CONFIG, seeds=[0], workers=1)
+    rows = {row.family: row for row in store.runs()}
+    assert {family: row.depth for family, row in rows.items()} == {"ResNet": "4", "MobileNetV2": "6"}
+    assert [rows[spec.family].specification for spec in specs] == specs
+    assert all(row.status == "finished" for row in rows.values())
 
 
 def test_a_diverging_cnn_is_a_row_without_accuracy(images, store):

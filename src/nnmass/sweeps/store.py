@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nnmass import atomic
-from nnmass.architectures import Specification, spec_from_dict
+from nnmass.architectures import DenseCNN, DenseMLP, Specification, spec_from_dict
 from nnmass.errors import InvalidValueError, StoreError
 
 _APPLICATION = 0x6E6E6D61  # "nnma", in the header of the file
@@ -52,7 +52,7 @@ class StoredRun:
         key: digest of specification, seed, data and training.
         family: of the specification.
         spec: the specification as JSON, without links unless they were given.
-        depth: layers: a number, or one per cell as in (5, 7).
+        depth: layers: a number, or one per cell as in (5, 7); of a residual network those in all blocks together.
         nn_mass: NN-Mass.
         params: trainable parameters.
         macs: multiply-accumulates of one input.
@@ -207,7 +207,7 @@ def stored_run(run: Any, train_loss: Sequence[float], validation_accuracy: float
         key=run.key,
         family=run.spec.family,
         spec=run.spec.model_dump_json(exclude_none=True),
-        depth=str(run.spec.depth),
+        depth=_depth(run.spec),
         nn_mass=run.spec.nn_mass,
         params=run.spec.params,
         macs=run.spec.macs,
@@ -225,3 +225,9 @@ def stored_run(run: Any, train_loss: Sequence[float], validation_accuracy: float
 def _arrow_schema() -> pa.Schema:
     kinds = {"REAL": pa.float64(), "INTEGER": pa.int64(), "TEXT": pa.string()}
     return pa.schema([(name, kinds[kind.split()[0]]) for name, kind in _COLUMNS])
+
+
+def _depth(spec: Specification) -> str:
+    if isinstance(spec, DenseMLP | DenseCNN):
+        return str(spec.depth)
+    return str(sum(cell.depth for cell in spec.cells))
