@@ -90,8 +90,8 @@ def compare(model: DenseCNNNetwork, x: Tensor) -> None:
         for output, network in zip(outputs, (model, copied), strict=True)
     ]
     torch.testing.assert_close(*outputs, **CLOSE)
-    # a norm that sees a constant channel (its ReLU is off) multiplies by 1 / √eps, and so do those after it: what cancels
-    # to a gradient of 0 is then good to far fewer digits than a double has
+    # a norm that sees a constant channel (its ReLU is off) multiplies by 1 / √eps, and so do those after it: what
+    # cancels to a gradient of 0 is then good to far fewer digits than a double has
     torch.testing.assert_close(*gradients, rtol=1e-8, atol=1e-5)
     for (name, buffer), other in zip(model.named_buffers(), copied.buffers(), strict=True):
         if not name.endswith("num_batches_tracked"):
