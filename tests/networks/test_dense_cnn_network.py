@@ -81,6 +81,21 @@ def randomised(model: nn.Module, seed: int) -> nn.Module:
     return model
 
 
+def smallest_variance(model: DenseCNNNetwork, x: Tensor) -> float:
+    """Smallest variance of a channel that a norm in training mode sees; infinity where none is training."""
+    watched, seen = copy.deepcopy(model), [float("inf")]
+
+    def watch(_: nn.Module, inputs: tuple[Tensor]) -> None:
+        seen.append(float(inputs[0].var((0, 2, 3), correction=0).min()))
+
+    for module in watched.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.training:
+            module.register_forward_pre_hook(watch)
+    with torch.no_grad():
+        watched(x)
+    return min(seen)
+
+
 def compare(model: DenseCNNNetwork, x: Tensor) -> None:
     copied = copy.deepcopy(model)
     outputs = model(x), reference(copied, x)
@@ -90,9 +105,10 @@ def compare(model: DenseCNNNetwork, x: Tensor) -> None:
         for output, network in zip(outputs, (model, copied), strict=True)
     ]
     torch.testing.assert_close(*outputs, **CLOSE)
-    # a norm that sees a constant channel (its ReLU is off) multiplies by 1 / √eps, and so do those after it: what
-    # cancels to a gradient of 0 is then good to far fewer digits than a double has
-    torch.testing.assert_close(*gradients, rtol=1e-8, atol=1e-5)
+    # a norm that sees a nearly constant channel (its ReLU is off) multiplies by up to 1 / √eps, and so do those after
+    # it: what cancels to a gradient of 0 behind it is good to far fewer digits
+    constant = smallest_variance(copied, x) < 1e-6
+    torch.testing.assert_close(*gradients, **(CLOSE | {"atol": 1e-5} if constant else CLOSE))
     for (name, buffer), other in zip(model.named_buffers(), copied.buffers(), strict=True):
         if not name.endswith("num_batches_tracked"):
             torch.testing.assert_close(buffer, other, **CLOSE, msg=name)

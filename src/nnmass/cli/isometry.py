@@ -46,6 +46,7 @@ def isometry(
     from nnmass.reporting import (
         isometry_rows,
         isometry_summary,
+        isometry_values,
         mend_rows,
         save,
         spectrum_figure,
@@ -72,16 +73,10 @@ def isometry(
     if plot is not None:
         save(spectrum_figure(found, theory, title=title), plot)
     extra = {"spec": loaded.model_dump(mode="json", exclude_none=True), "provenance": provenance(seed=seed)}
-    values = {
-        "measured": found.to_dict(),
-        "expected": theory.to_dict() if theory else None,
-        "mends": [mend.to_dict() for mend in mends],
-        **extra,
-    }
     if out is not None:
-        values = write_isometry(found, theory, mends, out, title=title, extra=extra)
+        write_isometry(found, theory, mends, out, title=title, extra=extra)
     if as_json:
-        print_json(values)
+        print_json(isometry_values(found, theory, mends, extra))
         return
     print_table(f"{spec}: {title}", *isometry_rows(found, theory))
     console.print(isometry_summary(found, theory))

@@ -93,7 +93,7 @@ def mends(
         mean = expected_isometry(changed, other, input_mean_square=input_mean_square).mean
         found.append(Mend(change, changed.nn_mass, changed.params, mean or 0.0, changed, other))
     if isinstance(spec, DenseMLP) and spec.activation != "linear":
-        norms = 2 * sum(layer.count for layer in expected_isometry(spec, init).layers[:-1])
+        norms = 2 * spec.width * (spec.depth - 1)
         mean = _normalised_mean(spec, Initialisation.parse(init))
         change = "batch norm before every activation"
         found.append(Mend(change, spec.nn_mass, spec.params + norms, mean, None, str(init)))
@@ -126,7 +126,7 @@ def _skips(now: int, most: int, factor: float) -> int:
 def _normalised_mean(spec: DenseMLP, init: Initialisation) -> float:
     """Expected mean over the hidden layers if a norm made every pre-activation N(0, 1).
 
-    Every neuron is given the same scale; really they differ, so that the mean comes out some 10 % too low.
+    Every neuron is given the same scale; really they differ, so that the mean comes out too low.
     """
     function, generator = ACTIVATIONS[spec.activation], np.random.default_rng(0)
     means = []

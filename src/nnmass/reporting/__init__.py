@@ -4,7 +4,7 @@ from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
 from nnmass.reporting.compression import compression_rows, summary, write_compression
 from nnmass.reporting.convergence import convergence_figure, convergence_fit_rows, convergence_rows
 from nnmass.reporting.difference import difference_figure
-from nnmass.reporting.isometry import isometry_rows, isometry_summary, mend_rows, write_isometry
+from nnmass.reporting.isometry import isometry_rows, isometry_summary, isometry_values, mend_rows, write_isometry
 from nnmass.reporting.isometry_experiment import isometry_figure, isometry_fit_rows, isometry_gap_rows
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.spectrum import spectrum_figure
@@ -28,6 +28,7 @@ __all__ = [
     "isometry_gap_rows",
     "isometry_rows",
     "isometry_summary",
+    "isometry_values",
     "marked_figure",
     "mend_rows",
     "picture",

@@ -125,8 +125,8 @@ def _propagation_sections(named: Sequence[tuple[str, LinkedSpecification]]) -> l
         return []
     text = (
         "The mean singular value of the hidden layers' Jacobians at initialisation, as random matrix theory expects it "
-        "from widths, skips and PyTorch's default weights.  Networks of equal NN-Mass scale gradients nearly alike; "
-        "`nnmass isometry` measures it."
+        "from widths, skips and PyTorch's default weights.  Equal NN-Mass makes it nearly equal in a DenseMLP, less so "
+        "in a DenseCNN; nnmass isometry measures it."
     )
     return [Section("Gradient propagation", [text], (("", "mean singular value", "standard deviation"), rows))]
 

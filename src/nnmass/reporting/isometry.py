@@ -63,6 +63,18 @@ def mend_rows(mends: Sequence[Mend], theory: ExpectedIsometry | None) -> TextTab
     return columns, rows
 
 
+def isometry_values(
+    found: Isometry, theory: ExpectedIsometry | None, mends: Sequence[Mend], extra: dict[str, Any]
+) -> dict[str, Any]:
+    """Plain values for JSON: measured, expected, mends, and what is joined to them."""
+    return {
+        "measured": found.to_dict(),
+        "expected": theory.to_dict() if theory else None,
+        "mends": [mend.to_dict() for mend in mends],
+        **extra,
+    }
+
+
 def write_isometry(
     found: Isometry,
     theory: ExpectedIsometry | None,
@@ -71,7 +83,7 @@ def write_isometry(
     *,
     title: str,
     extra: dict[str, Any],
-) -> dict[str, Any]:
+) -> None:
     """Write isometry.json, spectrum.png, spectrum.svg and report.html to a folder.
 
     Args:
@@ -81,17 +93,8 @@ def write_isometry(
         folder: made where it is missing.
         title: what was measured.
         extra: joined to the JSON, e.g. provenance.
-
-    Returns:
-        What isometry.json holds.
     """
     target = Path(folder)
-    values = {
-        "measured": found.to_dict(),
-        "expected": theory.to_dict() if theory else None,
-        "mends": [mend.to_dict() for mend in mends],
-        **extra,
-    }
     drawn = spectrum_figure(found, theory, title=title)
     for ending in ("png", "svg"):
         save(drawn, target / f"spectrum.{ending}")
@@ -116,5 +119,4 @@ def write_isometry(
         sections.append(Section("Not measured", table=(("layer", "reason"), skipped)))
     page = render_page(title, isometry_summary(found, theory), sections, extra)
     atomic.write_text(target / "report.html", page)
-    atomic.write_json(target / "isometry.json", values)
-    return values
+    atomic.write_json(target / "isometry.json", isometry_values(found, theory, mends, extra))

@@ -78,9 +78,8 @@ def spectrum(
         return _exact("dense", values, size * (1 if jacobian.constant else count))
     precision = torch.float64 if at_probes.factors[0].linear.weight.dtype == torch.float64 else torch.float32
     found = quadrature(at_probes.to(precision), len(probed), steps=estimation.steps, generator=generator)
-    return Spectrum(
-        "lanczos", found.nodes.numpy(), found.weights.numpy(), found.gap.numpy(), 2 * estimation.steps * len(probed)
-    )
+    forwards = 2 * min(estimation.steps, size) * len(probed)
+    return Spectrum("lanczos", found.nodes.numpy(), found.weights.numpy(), found.gap.numpy(), forwards)
 
 
 def _exact(method: str, values: torch.Tensor, forwards: int) -> Spectrum:

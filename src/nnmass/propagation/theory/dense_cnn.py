@@ -59,9 +59,8 @@ def cnn_layers(
     A channel's variance after a convolution is q · Σ_inputs Σ_taps (p E[x²] - p² (E x)²), p being the tap's share of
     positions inside the image.
 
-    Against dense Jacobians of networks 6 to 16 wide on 8 × 8 and 12 × 12 maps the hidden mean is 0 to 4 % too high,
-    single layers 5 to 10 % off at most, for white inputs.  Smooth images make the batch norms' variances fluctuate from
-    channel to channel: then 3 % off on average, 8 % at most.
+    How near it comes to measurement is in docs/measurements.md (``nnmass reproduce isometry-cnn``).  Batch norms'
+    variances, which fluctuate from channel to channel with the images, are known by their expectation only.
 
     Raises:
         InvalidValueError: separable convolutions.

@@ -25,13 +25,8 @@ def mlp_layers(
     A layer's weights are independent of its inputs, so that given these J = W·diag(g) has independent columns of scale
     g = φ′.  The g are drawn from their exact law for one input and normal weights, without data and without weights:
     given the layer's input its outputs are independent N(0, variance · Σφ² + bias variance), and so on, layer by layer.
-    That keeps the fluctuation from network to network, which a mean field leaves out: at width 8, depth 16 to 64, with
-    normal weights of variance 1/8 and ELU a mean field is off by 2.3 % on average and by 10 % at most.
-
-    Against Jacobians of simulated networks (width 8; depth 16, 32, 64; 2 to 200 skips; normal or sparse inputs) the
-    hidden mean is within 0.1 % on average without activation, and within 0.5 % with any, which is the standard error of
-    the simulation; orthogonal weights within 1 %, and 2 % next to square layers.  The draw of 512 samples at width 8
-    adds a standard error of 0.1 to 0.5 % (0.9 % for ReLU without skips).
+    That keeps the fluctuation from network to network, which a mean field leaves out.  How near it comes to measurement
+    is in docs/measurements.md (``nnmass reproduce isometry-mlp``); what is drawn adds a scatter of its own.
     """
     cell = spec.cells[0]
     widths = [spec.in_features] + [spec.width + skips for skips in cell.layer_skips[1:]]

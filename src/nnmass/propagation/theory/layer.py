@@ -62,7 +62,7 @@ def expected_layer(
     Independent entries: the sum over the singular values is f(rows, effective columns) · √(variance · Σg⁴/Σg²), times
     what unequal columns change in a large matrix, averaged over samples.  The effective columns bring in the finite
     size, by f; the correction for unequal columns, `large_profile_sum` over its value at the effective columns, matters
-    where these are hardly more than the rows: without it 8 × 8 layers under tanh are 2 to 10 % low, with it 0.3 %.
+    where these are hardly more than the rows.
 
     Orthogonal weights: as many kept columns of one scale, by `mean_masked_orthogonal`.
 

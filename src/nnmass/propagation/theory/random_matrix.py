@@ -40,9 +40,8 @@ def mean_singular_value(
     - κ is the entries' excess kurtosis and c₂ the coefficient of cos 2θ in the cosine series of √x,
       x = 1 + y + 2√y cos θ; zero for normal entries (Lytova, Pastur, Ann. Probab. 37 (2009) 1778).
 
-    The first three are replaced by exact values (`finite_size`) for n <= 64 and N <= 4096.  Where they are not, their
-    error is largest at N = n = 65, 9e-5, and below 2e-5 from N = 1.25 n.  The fourth is asymptotic always: for uniform
-    entries it leaves 0.6 % at 2 × 3, 0.07 % at 8 × 8 and 0.02 % at 8 × 16, where leaving it out costs 3.9, 1.4, 0.8 %.
+    The first three are replaced by exact values (`finite_size`) for n <= 64 and N <= 4096; the tests hold what they miss
+    beyond.  The fourth is asymptotic always.
 
     Args:
         rows: H >= 1.
@@ -151,7 +150,7 @@ def mean_masked_orthogonal(rows: int, columns: float, kept: float, *, symmetry: 
     √((x₊ - x)(x - x₋)) / (2π x (1 - x)) per column between x± = (√(h(1-k)) ± √(k(1-h)))², besides
     max(rows + kept - columns, 0) values of exactly 1.  Real matrices have the edge term of `mean_singular_value`.
 
-    Against simulation it is within 0.1 % for rows >= 8, except where rows ≈ kept: 0.4 % at 8 rows of 16 with 8 kept.
+    It is a law of large matrices, and least exact where rows ≈ kept; the tests hold it against simulation.
 
     Args:
         rows: H >= 1.
