@@ -40,8 +40,8 @@ def mean_singular_value(
     - κ is the entries' excess kurtosis and c₂ the coefficient of cos 2θ in the cosine series of √x,
       x = 1 + y + 2√y cos θ; zero for normal entries (Lytova, Pastur, Ann. Probab. 37 (2009) 1778).
 
-    The first three are replaced by exact values (`finite_size`) for n <= 64 and N <= 4096; the tests hold what they miss
-    beyond.  The fourth is asymptotic always.
+    The first three are replaced by exact values (`finite_size`) for n <= 64 and N <= 4096; the tests hold what they
+    miss beyond.  The fourth is asymptotic always.
 
     Args:
         rows: H >= 1.
