@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nnmass.propagation import Initialisation, expected_isometry, isometry
     from nnmass.sweeps import RunStore, run_sweep
     from nnmass.topology import Cell, average_degree, cell_density, nn_mass, num_skips, possible_skips
+    from nnmass.tracing import analyze
     from nnmass.training import TrainingConfig, train
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "RunStore",
     "Specification",
     "TrainingConfig",
+    "analyze",
     "average_degree",
     "cell_density",
     "compress",
@@ -53,6 +55,7 @@ _ROOMS = {
     "propagation": ("Initialisation", "expected_isometry", "isometry"),
     "sweeps": ("RunStore", "run_sweep"),
     "topology": ("Cell", "average_degree", "cell_density", "nn_mass", "num_skips", "possible_skips"),
+    "tracing": ("analyze",),
     "training": ("TrainingConfig", "train"),
 }
 

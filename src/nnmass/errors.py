@@ -35,3 +35,22 @@ class ExtrapolationError(FitError):
 
 class InfeasibleError(NNMassError):
     """No specification satisfies the budget and the domain."""
+
+
+class ModelError(NNMassError):
+    """A model is unknown, cannot be built, or its forward pass fails."""
+
+
+class RefusedError(ModelError):
+    """A model that NN-Mass is not defined for; it carries what is known all the same.
+
+    Attributes:
+        module: path of the module that does what cannot be described.
+        reason: what that is.
+        params: parameters of the model.
+        macs: multiply-accumulates of its forward pass.
+    """
+
+    def __init__(self, module: str, reason: str, *, params: int, macs: int) -> None:
+        super().__init__(f"NN-Mass is not defined for this model: {module}: {reason}")
+        self.module, self.reason, self.params, self.macs = module, reason, params, macs
