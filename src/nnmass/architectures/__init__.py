@@ -15,7 +15,8 @@ from nnmass.architectures.dense_cnn import DenseCNN
 from nnmass.architectures.dense_mlp import Activation, DenseMLP
 from nnmass.architectures.files import load_spec, spec_from_dict
 from nnmass.architectures.mobilenet_v2 import InvertedResidualShape, MobileNetV2
-from nnmass.architectures.resnet import EXPANSION, STEM, BlockShape, ResNet
+from nnmass.architectures.residual import BlockShape
+from nnmass.architectures.resnet import EXPANSION, STEM, ResNet
 from nnmass.architectures.specification import LinkedSpecification, Links, Specification, explain
 
 __all__ = [
