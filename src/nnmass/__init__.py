@@ -8,7 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnmass.architectures import DenseCNN, DenseMLP, MobileNetV2, ResNet, Specification, load_spec
+    from nnmass.architectures import (
+        CifarResNet,
+        DenseCNN,
+        DenseMLP,
+        MobileNetV2,
+        ResNet,
+        Specification,
+        WideResNet,
+        load_spec,
+    )
     from nnmass.data import load_data
     from nnmass.design import compress
     from nnmass.errors import NNMassError
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cell",
+    "CifarResNet",
     "DenseCNN",
     "DenseMLP",
     "Initialisation",
@@ -31,6 +41,7 @@ __all__ = [
     "RunStore",
     "Specification",
     "TrainingConfig",
+    "WideResNet",
     "analyze",
     "average_degree",
     "cell_density",
@@ -47,7 +58,16 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "architectures": ("DenseCNN", "DenseMLP", "MobileNetV2", "ResNet", "Specification", "load_spec"),
+    "architectures": (
+        "CifarResNet",
+        "DenseCNN",
+        "DenseMLP",
+        "MobileNetV2",
+        "ResNet",
+        "Specification",
+        "WideResNet",
+        "load_spec",
+    ),
     "data": ("load_data",),
     "design": ("compress",),
     "errors": ("NNMassError",),
