@@ -19,6 +19,7 @@ FLOORS = (
     "architectures",
     "design",
     "networks",
+    "tracing",
     "propagation",
     "data",
     "training",

@@ -13,6 +13,10 @@ class SpecificationError(InvalidValueError):
     """A specification, or the JSON file that holds one, is not valid."""
 
 
+class ModelError(NNMassError):
+    """A model is unknown, cannot be built or loaded, or is no PyTorch module."""
+
+
 class DataError(NNMassError):
     """A data set is unknown, missing, or not what its name says."""
 
@@ -35,3 +39,8 @@ class ExtrapolationError(FitError):
 
 class InfeasibleError(NNMassError):
     """No specification satisfies the budget and the domain."""
+
+
+def first_line(error: BaseException) -> str:
+    """Say what an error says, without what follows the first line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,1 @@
+"""Any PyTorch module: obtained, run once on meta tensors, and read as a layer graph."""
