@@ -38,7 +38,7 @@ class InfeasibleError(NNMassError):
 
 
 class ModelError(NNMassError):
-    """A model is unknown, cannot be built, or its forward pass fails."""
+    """A model is unknown, cannot be built or loaded, is no PyTorch module, or its forward pass fails."""
 
 
 class RefusedError(ModelError):
@@ -54,3 +54,8 @@ class RefusedError(ModelError):
     def __init__(self, module: str, reason: str, *, params: int, macs: int) -> None:
         super().__init__(f"NN-Mass is not defined for this model: {module}: {reason}")
         self.module, self.reason, self.params, self.macs = module, reason, params, macs
+
+
+def first_line(error: BaseException) -> str:
+    """Say what an error says, without what follows the first line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ from nnmass.data.cifar import read_cifar_batch
 from nnmass.data.dataset import Dataset, Split, set_apart
 from nnmass.data.folder import read_folder, read_npz
 from nnmass.data.idx import read_idx
-from nnmass.data.parquet import first_line
 from nnmass.data.synthetic import circle, linear
-from nnmass.errors import DataError
+from nnmass.errors import DataError, ModelError, first_line
 
 DATA_NAMES = ("digits", "linear", "circle", "mnist", "fashion-mnist", "cifar10", "cifar100")
 """What `load_data` knows by name."""
@@ -154,13 +152,13 @@ def _joined(parts: list[Split]) -> Split:
 
 
 def _download(name: str, root: Path) -> None:
+    from nnmass.tracing.libraries import import_library
+
     try:
-        datasets = import_module("torchvision.datasets")
-    except ImportError:
-        raise DataError(
-            f"{name} was not found (NNMASS_DATA={os.environ.get('NNMASS_DATA', 'unset')}), and torchvision, which "
-            "could download it, is not installed: pip install 'nnmass[vision]'"
-        ) from None
+        datasets = import_library("torchvision.datasets")
+    except ModelError as error:
+        unset = os.environ.get("NNMASS_DATA", "unset")
+        raise DataError(f"{name} was not found (NNMASS_DATA={unset}) and cannot be downloaded: {error}") from None
     try:
         for train in (True, False):
             getattr(datasets, _TORCHVISION[name])(root=str(root), train=train, download=True)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
 from nnmass.data.dataset import Split
-from nnmass.errors import DataError
+from nnmass.errors import DataError, first_line
 
 _IMAGE_COLUMNS = ("img", "image")
 _LABEL_COLUMNS = ("label", "fine_label")
@@ -99,8 +99,3 @@ def _column(table: pa.Table, names: Sequence[str], path: str | os.PathLike[str])
         if name in table.column_names:
             return name
     raise DataError(f"{path}: needs a column {' or '.join(names)}, has {', '.join(table.column_names)}")
-
-
-def first_line(error: Exception) -> str:
-    """Say what an error says, without what follows the first line."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,17 +1,16 @@
 """A model on loan: parameters without memory, evaluation mode, and everything as it was afterwards."""
 
-import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from nnmass.errors import ModelError
+from nnmass.tracing.construction import random_states_kept
 
 
 @contextmanager
@@ -26,7 +25,7 @@ def borrowed(model: nn.Module) -> Iterator[None]:
     modules = list(model.modules())
     before = [(module, dict(module.__dict__)) for module in modules]
     shared: dict[int, Any] = {}
-    with kept_randomness():
+    with random_states_kept():
         try:
             for module in modules:
                 _lend(module, shared)
@@ -61,18 +60,6 @@ def _without_memory(parameter: Tensor) -> nn.Parameter:
 
 def _copied(buffer: Tensor) -> Tensor:
     return buffer.detach().clone()
-
-
-@contextmanager
-def kept_randomness() -> Iterator[None]:
-    """Restore the random states of PyTorch (CPU), Python and NumPy at the end."""
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        torch.set_rng_state(states[0])
-        random.setstate(states[1])
-        np.random.set_state(states[2])  # noqa: NPY002
 
 
 class ModulePath:

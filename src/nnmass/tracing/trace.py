@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from nnmass.errors import InvalidValueError, ModelError, RefusedError
+from nnmass.errors import InvalidValueError, ModelError, RefusedError, first_line
 from nnmass.topology.graph import LayerGraph, Node
 from nnmass.tracing.borrowing import ModulePath, borrowed
 from nnmass.tracing.layout import fresh
@@ -81,9 +81,9 @@ def _run(model: nn.Module, inputs: Sequence[Tensor], tracer: Tracer, params: int
         raise RefusedError(error.module, error.reason, params=params, macs=tracer.macs) from error
     except Exception as error:
         where = tracer.path.failed or type(model).__name__
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
         sizes = ", ".join(str(tuple(x.shape)) for x in inputs)
-        raise ModelError(f"the forward pass fails in {where} on {sizes}: {type(error).__name__}: {first}") from error
+        said = f"{type(error).__name__}: {first_line(error)}"
+        raise ModelError(f"the forward pass fails in {where} on {sizes}: {said}") from error
 
 
 def _checked(size: Sequence[int]) -> tuple[int, ...]:

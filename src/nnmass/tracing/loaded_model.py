@@ -1,0 +1,24 @@
+"""A module with what its source knows about it."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import nn
+
+InputSizes: TypeAlias = tuple[tuple[int, ...], ...]
+"""One size per input, batch first."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A module to be traced.
+
+    Attributes:
+        name: as the user named it, ``timm:resnet50``.
+        module: the module; parameters of a timm or torchvision model are meta tensors, without memory or values.
+        input_sizes: the sizes of its inputs, where its source knows them; None: they must be given.
+    """
+
+    name: str
+    module: nn.Module
+    input_sizes: InputSizes | None

@@ -1,0 +1,44 @@
+"""A module from what a user names: a library's model, a function in a file, an exported graph."""
+
+from nnmass.errors import InvalidValueError, ModelError
+from nnmass.tracing.loaded_model import LoadedModel
+from nnmass.tracing.zoo import ZOOS, build_zoo_model, matching_names
+
+_FORMS = "timm:NAME, torchvision:NAME, FILE.py:NAME, FILE.pt2 or FILE.onnx"
+
+
+def load_model(source: str, *, image_size: int | None = None) -> LoadedModel:
+    """Get a module from its source.
+
+    Args:
+        source: ``timm:NAME`` or ``torchvision:NAME``, built without weights.
+        image_size: height and width of the images, instead of the source's own.
+
+    Raises:
+        ModelError: the source names nothing, or nothing that is a module.
+        InvalidValueError: ``image_size`` below 1.
+    """
+    if image_size is not None and image_size < 1:
+        raise InvalidValueError(f"image_size must be at least 1, got {image_size}")
+    scheme, _, name = source.partition(":")
+    if scheme in ZOOS:
+        return build_zoo_model(scheme, name, image_size=image_size)
+    raise ModelError(f"{source!r} names no model: expected {_FORMS}")
+
+
+def model_names(pattern: str) -> list[str]:
+    """List the models that a pattern names: ``timm:mobilenetv2_*``, ``torchvision:resnet*``.
+
+    Args:
+        pattern: a source with shell wildcards; one without is returned as it is.
+
+    Returns:
+        sources for `load_model`, sorted.
+
+    Raises:
+        ModelError: nothing matches, or the library is not installed.
+    """
+    zoo, _, names = pattern.partition(":")
+    if zoo not in ZOOS or not any(wildcard in names for wildcard in "*?["):
+        return [pattern]
+    return [f"{zoo}:{name}" for name in matching_names(zoo, names)]
