@@ -1,7 +1,10 @@
 """A module from what a user names: a library's model, a function in a file, an exported graph."""
 
+from pathlib import Path
+
 from nnmass.errors import InvalidValueError, ModelError
 from nnmass.tracing.loaded_model import LoadedModel
+from nnmass.tracing.python_file import module_from_python_file
 from nnmass.tracing.zoo import ZOOS, build_zoo_model, matching_names
 
 _FORMS = "timm:NAME, torchvision:NAME, FILE.py:NAME, FILE.pt2 or FILE.onnx"
@@ -11,7 +14,8 @@ def load_model(source: str, *, image_size: int | None = None) -> LoadedModel:
     """Get a module from its source.
 
     Args:
-        source: ``timm:NAME`` or ``torchvision:NAME``, built without weights.
+        source: ``timm:NAME`` or ``torchvision:NAME``, built without weights; or ``FILE.py:NAME``, a function without
+            arguments or a module in a Python file.  That runs the file: do so with files that you trust.
         image_size: height and width of the images, instead of the source's own.
 
     Raises:
@@ -23,6 +27,12 @@ def load_model(source: str, *, image_size: int | None = None) -> LoadedModel:
     scheme, _, name = source.partition(":")
     if scheme in ZOOS:
         return build_zoo_model(scheme, name, image_size=image_size)
+    file, _, name = source.rpartition(":")
+    if file.endswith(".py"):
+        images = None if image_size is None else ((1, 3, image_size, image_size),)
+        return LoadedModel(source, module_from_python_file(Path(file), name), images)
+    if source.endswith(".py"):
+        raise ModelError(f"{source}: say what makes the model, {source}:NAME")
     raise ModelError(f"{source!r} names no model: expected {_FORMS}")
 
 

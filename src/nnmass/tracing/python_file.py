@@ -1,0 +1,107 @@
+"""A module made by a function in somebody's Python file; loading it runs that file."""
+
+import inspect
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from nnmass.errors import ModelError, first_line
+from nnmass.tracing.construction import random_states_kept
+
+_MODULE_NAME = "__nnmass_model_file__"
+
+
+def module_from_python_file(path: Path, name: str) -> nn.Module:
+    """Run a Python file and get its module ``name``: one that is there, or what a function or class makes.
+
+    The file may import its neighbours.  Afterwards ``sys.path``, ``sys.modules`` and the random states are as before.
+
+    Raises:
+        ModelError: no such file or name, the file or the function raises (the message gives the line), the function
+            needs arguments, or what it makes is no ``torch.nn.Module``.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    with random_states_kept(), _importable(path.parent.resolve()):
+        namespace = _run(path)
+        return _made(path, name, _looked_up(path, name, namespace))
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let a file import its neighbours, and forget them afterwards: another folder may use the same names."""
+    path, modules = list(sys.path), set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        for name in [name for name in set(sys.modules) - modules if _lies_in(folder, name.partition(".")[0])]:
+            del sys.modules[name]
+
+
+def _lies_in(folder: Path, package: str) -> bool:
+    """Whether a package or module is directly in a folder, rather than in an environment somewhere below it."""
+    module = sys.modules.get(package)
+    places = [*getattr(module, "__path__", ()), getattr(module, "__file__", None)]
+    return any(place and Path(place).resolve().parent == folder for place in places)
+
+
+def _run(path: Path) -> dict[str, Any]:
+    loader = SourceFileLoader(_MODULE_NAME, str(path.resolve()))
+    module = module_from_spec(ModuleSpec(_MODULE_NAME, loader, origin=loader.path))
+    sys.modules[_MODULE_NAME] = module  # dataclasses look there
+    with _told(path):
+        loader.exec_module(module)
+    return vars(module)
+
+
+def _looked_up(path: Path, name: str, namespace: dict[str, Any]) -> Any:
+    if name in namespace:
+        return namespace[name]
+    own = [
+        key
+        for key, value in namespace.items()
+        if not key.startswith("_")
+        and (isinstance(value, nn.Module) or getattr(value, "__module__", None) == _MODULE_NAME)
+    ]
+    near = get_close_matches(name, own) or own
+    raise ModelError(f"{path} has no {name!r}; it has {', '.join(near) or 'nothing that makes a model'}")
+
+
+def _made(path: Path, name: str, value: Any) -> nn.Module:
+    if isinstance(value, nn.Module):
+        return value
+    if not callable(value):
+        raise ModelError(f"{path}:{name} is of type {type(value).__name__}, not a torch.nn.Module or a function")
+    try:
+        inspect.signature(value).bind()
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}:{name} must need no arguments, but: {first_line(error)}") from None
+    with _told(path):
+        module = value()
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"{path}:{name} returned {type(module).__name__}, not a torch.nn.Module")
+    return module
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say in one line where in the file somebody else's code went wrong."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        file = str(path.resolve())
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        if isinstance(error, SyntaxError) and error.filename == file:
+            lines.append(error.lineno)
+        where = f"{path}:{lines[-1]}" if lines else str(path)
+        raise ModelError(f"{where}: {type(error).__name__}: {first_line(error)}") from error
