@@ -1,7 +1,6 @@
 """A dispatch mode that reads the layer graph of a model while it runs on tensors without memory."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
 from typing import Any
 
 import torch
@@ -11,12 +10,13 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from nnmass.errors import ModelError
 from nnmass.topology.graph import Channels, Kind, Node, Operand
+from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath
 from nnmass.tracing.drafts import Drafts
 from nnmass.tracing.layout import MixedError, Value, unknown
 
 Handler = Callable[["Tracer", "Call"], Value | Sequence[Value | None] | None]
-RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+RECURRENT_MODULES = (nn.RNNBase, nn.RNNCellBase)
 
 
 class Call:
@@ -159,8 +159,8 @@ class Tracer(TorchDispatchMode):
     def _handled(self, call: Call, outs: Sequence[Tensor]) -> Sequence[Value | None]:
         handler = self._handler_of(call)
         reason = f"operator {call.name.removeprefix('aten::')}"
-        if self.path.within(RECURRENT):
-            handler, reason = None, "a recurrent layer"
+        if self.path.within(RECURRENT_MODULES):
+            handler, reason = None, reasons.RECURRENT
         try:
             described = handler(self, call) if handler else None
         except MixedError as error:
@@ -182,7 +182,7 @@ class Tracer(TorchDispatchMode):
             if base.numel() == target.numel() and base.shape == target.shape:
                 self.track(base, known)
             else:
-                self.track(base, self.refuse(call, "writes into a part of a tensor", base))
+                self.track(base, self.refuse(call, reasons.PARTLY_WRITTEN, base))
 
 
 UNCHANGING = {"aten::relu", "aten::hardtanh", "aten::silu", "aten::hardswish", "aten::leaky_relu", "aten::elu"}
@@ -200,11 +200,6 @@ class DataDependentError(ModelError):
 def operand(value: Value) -> Operand:
     """Everything a value holds, as an operand."""
     return Operand(Channels.of(value.codes), value.linear, value.upsampled)
-
-
-def batch_of(shape: Sequence[int]) -> int:
-    """Samples of a tensor whose first dimension holds them."""
-    return prod(shape[:1])
 
 
 def _on_meta(tensor: Tensor) -> Tensor:
