@@ -87,6 +87,12 @@ class Channels:
         rows = zip(nodes.tolist(), channels.tolist(), self.lengths.tolist(), strict=True)
         return tuple((node, channel if node >= 0 else 0, length) for node, channel, length in rows)
 
+    def renumbered(self, number: Codes) -> "Channels":
+        """Return the same channels where node i has become node ``number[i]``."""
+        nodes, channels = decode(self.firsts)
+        moved = (number[nodes] << _NODE) + channels
+        return Channels(np.where(self.firsts == CONSTANT, CONSTANT, moved), self.lengths)
+
     @cached_property
     def contents(self) -> bytes:
         """What is read, regardless of order and repetition."""

@@ -7,6 +7,7 @@ from torch import nn
 from nnmass.architectures import Specification
 from nnmass.errors import InvalidValueError, RefusedError
 from nnmass.topology import Projection, find_cells
+from nnmass.tracing import reasons
 from nnmass.tracing.report import Report, Skipped
 from nnmass.tracing.trace import Trace, trace
 
@@ -58,7 +59,7 @@ def analyze(
     cells = find_cells(traced.graph, projection=projection)
     for cell in cells:
         if cell.enlarged is not None:
-            raise RefusedError(cell.enlarged, "merges across resolutions", params=traced.params, macs=traced.macs)
+            raise RefusedError(cell.enlarged, reasons.RESOLUTIONS, params=traced.params, macs=traced.macs)
     return Report(title, sizes, traced.graph, cells, traced.params, traced.macs, _skipped(traced), projection)
 
 

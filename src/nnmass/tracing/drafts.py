@@ -1,11 +1,11 @@
 """The layer graph while it is being read."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nnmass.topology.graph import CONSTANT, Channels, Codes, LayerGraph, Node, Operand, decode
+from nnmass.topology.graph import CONSTANT, Codes, LayerGraph, Node
+from nnmass.tracing import reasons
 
 
 @dataclass
@@ -34,8 +34,10 @@ class Drafts:
         return sorted(alive)
 
     def refused(self) -> tuple[str, str] | None:
-        """Where and why the first operation on the way to the output cannot be described."""
-        return next((self.refusals[i] for i in self.living() if i in self.refusals), None)
+        """Where and why an operation on the way to the output cannot be described: the most telling, else the first."""
+        found = [self.refusals[i] for i in self.living() if i in self.refusals]
+        telling = (refusal for refusal in found if refusal[1] in reasons.TELLING)
+        return next(telling, found[0] if found else None)
 
     def dropped(self) -> list[Node]:
         """Layers that do not lead to the output: those of gates."""
@@ -51,17 +53,5 @@ class Drafts:
 
 
 def _renumbered(node: Node, number: Codes) -> Node:
-    operands = []
-    for operand in node.operands:
-        firsts, lengths = operand.channels.firsts, operand.channels.lengths
-        nodes, channels = decode(firsts)
-        moved = np.where(firsts == CONSTANT, CONSTANT, (number[nodes] << 32) + channels)
-        operands.append(replace(operand, channels=Channels(moved, lengths)))
+    operands = (replace(operand, channels=operand.channels.renumbered(number)) for operand in node.operands)
     return replace(node, operands=tuple(operands))
-
-
-def merged(operands: Sequence[Operand]) -> Operand:
-    """All channels of several operands as one, side by side."""
-    codes = [operand.channels.codes for operand in operands]
-    upsampled = next((operand.upsampled for operand in operands if operand.upsampled), None)
-    return Operand(Channels.of(np.concatenate(codes)), all(o.linear for o in operands), upsampled)

@@ -7,11 +7,10 @@ from math import prod
 import numpy as np
 from torch import Tensor
 
-from nnmass.topology.graph import CONSTANT, encode
+from nnmass.topology.graph import CONSTANT, decode, encode
+from nnmass.tracing import reasons
 from nnmass.tracing.layout import Axis, MixedError, Value, concatenate, expand, insert, pool
 from nnmass.tracing.tracer import Call, Tracer, operand
-
-OVER_CHANNELS = "reduces all channels to one"
 
 
 def addition(tracer: Tracer, call: Call) -> Value | None:
@@ -47,9 +46,9 @@ def _reduces(tracer: Tracer, value: Value, source: Value) -> bool:
     """Whether a value is a reduction over all channels of another, as norms subtract it."""
     if value.codes.size != 1:
         return False
-    node = int(value.codes.item()) >> 32
+    node = int(decode(value.codes)[0].item())
     where_why = tracer.drafts.refusals.get(node)
-    if where_why is None or OVER_CHANNELS not in where_why[1]:
+    if where_why is None or reasons.OVER_CHANNELS not in where_why[1]:
         return False
     return tracer.drafts.nodes[node].operands[0].channels.contents == operand(source).channels.contents
 
@@ -75,7 +74,7 @@ def _joined(tracer: Tracer, call: Call, tensors: Sequence[Tensor], dim: int) -> 
     if any(not value.only_channels(dim) for value in known):
         if all(np.array_equal(value.codes, known[0].codes) for value in known):
             return pool(known[0], call.out.shape)
-        return tracer.refuse(call, "concatenation of positions", call.out)
+        return tracer.refuse(call, reasons.POSITIONS_JOINED, call.out)
     form = known[0].codes.shape
     values = []
     for tensor in tensors:
@@ -114,7 +113,7 @@ def _without(tracer: Tracer, value: Value, dim: int) -> Value:
     if not value.only_channels(dim):
         raise MixedError
     if value.codes.size == count:
-        raise MixedError(OVER_CHANNELS)
+        raise MixedError(reasons.OVER_CHANNELS)
     parts = np.split(value.codes, count, axis=dim)
     shape = [axes[0].size if axes else 1 for axes in dims]
     return merged_by_sum(tracer, [replace(value, codes=part, dims=dims) for part in parts], shape)

@@ -9,10 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from nnmass.topology.graph import CONSTANT, Operand
+from nnmass.tracing import reasons
 from nnmass.tracing.layout import Axis, Value, expand, fresh, pool
 from nnmass.tracing.tracer import Call, Tracer, operand
-
-GATED = "product of the outputs of two layers"
 
 
 def convolution(tracer: Tracer, call: Call) -> Value | None:
@@ -24,13 +23,13 @@ def convolution(tracer: Tracer, call: Call) -> Value | None:
     tracer.macs += macs
     value = tracer.value(source)
     if tracer.value(weight) is not None:
-        return tracer.refuse(call, "weights that depend on the data", out)
+        return tracer.refuse(call, reasons.DYNAMIC, out)
     assert value is not None
     if not weight.is_meta and groups == source.shape[1] == out.shape[1]:
         return pool(value, out.shape)
     channels = _contracted(tracer, value, 1)
     if channels is None:
-        return tracer.refuse(call, "convolution over positions or parts of the channels", out)
+        return tracer.refuse(call, reasons.CONVOLUTION_OVER_POSITIONS, out)
     enlarged = tracer.path.name if transposed and prod(out.shape[2:]) > prod(source.shape[2:]) else None
     costs = {
         "kernel": tuple(weight.shape[2:]),
@@ -57,11 +56,8 @@ def batched_product(tracer: Tracer, call: Call) -> Value | None:
     if left.shape[0] > 1:
         tracer.macs += call.out.numel() * left.shape[-1]
         constant = tracer.value(left) is None or tracer.value(right) is None
-        return tracer.refuse(call, "one matrix per group" if constant else ATTENTION, call.out)
+        return tracer.refuse(call, reasons.GROUPED_MATRICES if constant else reasons.ATTENTION, call.out)
     return _linear(tracer, call, left, right, bias)
-
-
-ATTENTION = "product of data with data (attention)"
 
 
 def attention(tracer: Tracer, call: Call) -> Sequence[Value]:
@@ -69,7 +65,7 @@ def attention(tracer: Tracer, call: Call) -> Sequence[Value]:
     query, key, value = call.given[:3]
     tracer.macs += query.numel() * key.shape[-2] + query.numel() // query.shape[-1] * key.shape[-2] * value.shape[-1]
     outs = call.out if isinstance(call.out, tuple) else (call.out,)
-    return [tracer.refuse(call, ATTENTION, out) for out in outs if isinstance(out, Tensor)]
+    return [tracer.refuse(call, reasons.ATTENTION, out) for out in outs if isinstance(out, Tensor)]
 
 
 def _linear(tracer: Tracer, call: Call, left: Tensor, right: Tensor, bias: Tensor | None) -> Value | None:
@@ -78,15 +74,15 @@ def _linear(tracer: Tracer, call: Call, left: Tensor, right: Tensor, bias: Tenso
     tracer.macs += macs
     values = tracer.value(left), tracer.value(right)
     if values[0] is not None and values[1] is not None:
-        return tracer.refuse(call, ATTENTION, out)
+        return tracer.refuse(call, reasons.ATTENTION, out)
     if values[0] is None and values[1] is None:
-        return tracer.refuse(call, "a constant product added to data", out)
+        return tracer.refuse(call, reasons.CONSTANT_PRODUCT, out)
     source, weight, dim = (left, right, left.ndim - 1) if values[0] is not None else (right, left, right.ndim - 2)
     value = tracer.value(source)
     assert value is not None
     channels = _contracted(tracer, value, dim)
     if channels is None:
-        return tracer.refuse(call, "linear layer over positions (mixer) or parts of the channels", out)
+        return tracer.refuse(call, reasons.LINEAR_OVER_POSITIONS, out)
     width_dim = out.ndim - 1 if source is left else out.ndim - 2
     form = list(value.dims)
     form[dim] = (Axis("channel", out.shape[width_dim]),) if out.shape[width_dim] > 1 else ()
@@ -124,7 +120,7 @@ def product(tracer: Tracer, call: Call) -> Value | None:
     kept, gate = (a, b) if (a.extent, not a.coarse) >= (b.extent, not b.coarse) else (b, a)
     alike = (kept.extent, kept.coarse) == (gate.extent, gate.coarse)
     if alike and kept.extent == _extent_of(call.out, kept):
-        return tracer.refuse(call, GATED, call.out)
+        return tracer.refuse(call, reasons.GATED, call.out)
     tracer.cut_gate()
     return expand(kept, shape)
 

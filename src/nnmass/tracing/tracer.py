@@ -1,22 +1,22 @@
 """A dispatch mode that reads the layer graph of a model while it runs on tensors without memory."""
 
-from collections.abc import Callable, Mapping, Sequence
-from math import prod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from nnmass.errors import ModelError
 from nnmass.topology.graph import Channels, Kind, Node, Operand
+from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath
 from nnmass.tracing.drafts import Drafts
 from nnmass.tracing.layout import MixedError, Value, unknown
 
 Handler = Callable[["Tracer", "Call"], Value | Sequence[Value | None] | None]
-RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+RECURRENT_MODULES = (nn.RNNBase, nn.RNNCellBase)
 
 
 class Call:
@@ -76,19 +76,18 @@ class Tracer(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator, on meta tensors where it depends on the input or on parameters, and note what it did."""
         call = Call(func, args, kwargs or {})
-        tensors = [leaf for leaf in tree_leaves(call.given) if isinstance(leaf, Tensor)]
+        tensors = list(tensors_of(call.given))
         tracked = any(id(t) in self._values for t in tensors)
         if tracked or any(t.is_meta for t in tensors):
-            call.out = self._run_on_meta(call, args, kwargs or {})
+            call.out = self._run_on_meta(call, args, kwargs or {}, tensors)
         else:
             call.out = func(*args, **(kwargs or {}))
         if tracked:
             self._describe(call, tensors)
         elif tensors:
             roots = frozenset().union(*(self.roots(t) for t in tensors))
-            for leaf in tree_leaves(call.out):
-                if roots and isinstance(leaf, Tensor):
-                    self._roots[id(leaf)] = (leaf, roots)
+            for leaf in tensors_of([call.out]) if roots else ():
+                self._roots[id(leaf)] = (leaf, roots)
         return call.out
 
     def value(self, tensor: Any) -> Value | None:
@@ -125,7 +124,7 @@ class Tracer(TorchDispatchMode):
 
     def refuse(self, call: Call, reason: str, out: Tensor) -> Value:
         """Note an operation that cannot be described; it counts only if it leads to the output."""
-        operands = [operand(v) for t in tree_leaves(call.given) if (v := self.value(t)) is not None]
+        operands = [operand(v) for t in tensors_of(call.given) if (v := self.value(t)) is not None]
         index = self.drafts.add(Node(self.path.name, "add", 1, operands=tuple(operands)))
         self.drafts.refusals[index] = (self.path.name, reason)
         return unknown(index, out.shape)
@@ -134,10 +133,13 @@ class Tracer(TorchDispatchMode):
         """Note that the running module scales one tensor by another."""
         self.cut[self.path.name] = None
 
-    def _run_on_meta(self, call: Call, args: Any, kwargs: Any) -> Any:
+    def _run_on_meta(self, call: Call, args: Any, kwargs: Any, tensors: Sequence[Tensor]) -> Any:
         if call.func._schema.is_mutable and isinstance(args[0], Tensor) and not args[0].is_meta:
             return args[0]  # a constant is written to: what is known of it is all that changes
-        args, kwargs = tree_map_only(Tensor, _on_meta, (args, kwargs))
+        if call.name in SHAPE_KEEPING and args[0].is_meta:
+            return _like(call, args[0])
+        if not all(tensor.is_meta for tensor in tensors):
+            args, kwargs = tree_map_only(Tensor, _on_meta, (args, kwargs))
         if "device" in kwargs and kwargs["device"] is not None:
             kwargs = {**kwargs, "device": torch.device("meta")}
         try:
@@ -146,7 +148,7 @@ class Tracer(TorchDispatchMode):
             raise DataDependentError(self.path.name, call.name) from error
 
     def _describe(self, call: Call, tensors: Sequence[Tensor]) -> None:
-        outs = [leaf for leaf in tree_leaves(call.out) if isinstance(leaf, Tensor)]
+        outs = list(tensors_of([call.out]))
         if not outs:
             return
         described = self._handled(call, outs)
@@ -159,8 +161,8 @@ class Tracer(TorchDispatchMode):
     def _handled(self, call: Call, outs: Sequence[Tensor]) -> Sequence[Value | None]:
         handler = self._handler_of(call)
         reason = f"operator {call.name.removeprefix('aten::')}"
-        if self.path.within(RECURRENT):
-            handler, reason = None, "a recurrent layer"
+        if self.path.within(RECURRENT_MODULES):
+            handler, reason = None, reasons.RECURRENT
         try:
             described = handler(self, call) if handler else None
         except MixedError as error:
@@ -182,8 +184,12 @@ class Tracer(TorchDispatchMode):
             if base.numel() == target.numel() and base.shape == target.shape:
                 self.track(base, known)
             else:
-                self.track(base, self.refuse(call, "writes into a part of a tensor", base))
+                self.track(base, self.refuse(call, reasons.PARTLY_WRITTEN, base))
 
+
+_ALIKE = ("relu", "silu", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "sigmoid", "tanh", "gelu", "elu")
+SHAPE_KEEPING = {f"aten::{name}{suffix}" for name in _ALIKE for suffix in ("", "_")} | {"aten::native_batch_norm"}
+"""Operators whose result has the shape of their first argument: those that are not worth a run on meta tensors."""
 
 UNCHANGING = {"aten::relu", "aten::hardtanh", "aten::silu", "aten::hardswish", "aten::leaky_relu", "aten::elu"}
 """Operators after which the channels are what they were: in place, they may work on a part of a tensor."""
@@ -197,14 +203,26 @@ class DataDependentError(ModelError):
         super().__init__(f"{module}: {self.reason}")
 
 
+def tensors_of(values: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors among an operator's arguments or results, those in lists included."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from (item for item in value if isinstance(item, Tensor))
+
+
 def operand(value: Value) -> Operand:
     """Everything a value holds, as an operand."""
     return Operand(Channels.of(value.codes), value.linear, value.upsampled)
 
 
-def batch_of(shape: Sequence[int]) -> int:
-    """Samples of a tensor whose first dimension holds them."""
-    return prod(shape[:1])
+def _like(call: Call, tensor: Tensor) -> Any:
+    """The result of an operator that keeps the shape; the statistics of a norm in evaluation mode are empty."""
+    if call.func._schema.is_mutable:
+        return tensor
+    out = torch.empty_like(tensor)
+    return out if len(call.func._schema.returns) == 1 else (out, tensor.new_empty(0), tensor.new_empty(0))
 
 
 def _on_meta(tensor: Tensor) -> Tensor:
