@@ -13,7 +13,7 @@ from nnmass.cli.isometry import isometry
 from nnmass.cli.reproduce import reproduce
 from nnmass.cli.sweep import sweep
 from nnmass.cli.train import train
-from nnmass.errors import NNMassError
+from nnmass.errors import NNMassError, RefusedError
 
 _INTERRUPTED = 130
 
@@ -41,6 +41,8 @@ def main() -> None:
         code = app(standalone_mode=False) or 0
     except TyperException as error:
         _fail(error.format_message(), error.exit_code)
+    except RefusedError as error:
+        _fail(f"{error}; {error.params:,} params, {error.macs:,} MACs", 1)
     except NNMassError as error:
         _fail(str(error), 1)
     except OSError as error:
