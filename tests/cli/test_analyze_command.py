@@ -202,4 +202,4 @@ def test_a_specification_takes_another_image_size_and_reading_of_projections(nnm
     mlp.write_text(json.dumps({"family": "DenseMLP", "width": 8, "depth": 16, "max_skips": 12, "in_features": 64}))
     refused = nnmass("analyze", mlp, "--image-size", "64")
     assert refused.code == 1
-    assert "image_size extra inputs are not permitted" in refused.err
+    assert "a DenseMLP reads no images" in refused.err

@@ -10,6 +10,7 @@ from nnmass.cli.analyze import analyze
 from nnmass.cli.compress import compress
 from nnmass.cli.fit import fit
 from nnmass.cli.isometry import isometry
+from nnmass.cli.rank import rank
 from nnmass.cli.reproduce import reproduce
 from nnmass.cli.sweep import sweep
 from nnmass.cli.train import train
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze, isometry, compress, train, sweep, fit, reproduce):
+for command in (analyze, rank, isometry, compress, train, sweep, fit, reproduce):
     app.command()(command)
 
 

@@ -8,6 +8,7 @@ from nnmass.reporting.isometry import isometry_rows, isometry_summary, isometry_
 from nnmass.reporting.isometry_experiment import isometry_figure, isometry_fit_rows, isometry_gap_rows
 from nnmass.reporting.model import cell_rows, layer_rows, model_summary, small_world_line, times
 from nnmass.reporting.page import Section, render_page
+from nnmass.reporting.ranking import outcomes_line, ranking_rows, write_ranking
 from nnmass.reporting.spectrum import spectrum_figure
 from nnmass.reporting.style import COLOURS, picture, save
 from nnmass.reporting.tables import comparison_rows
@@ -35,7 +36,9 @@ __all__ = [
     "marked_figure",
     "mend_rows",
     "model_summary",
+    "outcomes_line",
     "picture",
+    "ranking_rows",
     "render_page",
     "save",
     "small_world_line",
@@ -45,4 +48,5 @@ __all__ = [
     "topology_figure",
     "write_compression",
     "write_isometry",
+    "write_ranking",
 ]

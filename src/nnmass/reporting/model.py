@@ -94,8 +94,8 @@ def _readings(report: Report) -> list[str]:
     if any(cell.kind == "concatenation" for cell in report.cells):
         lines.append(
             "Concatenations have two readings: composite, as above (a chain of layers such as 1×1, 3×3 is one node, "
-            f"and the layer that reads the last concatenation counts), NN-Mass {report.nn_mass:,.2f}; every layer a node "
-            f"(and that reader's width does not count), NN-Mass {report.nn_mass_every_layer:,.2f}"
+            f"and the layer that reads the last concatenation counts), NN-Mass {report.nn_mass:,.2f}; every layer a "
+            f"node (and that reader's width does not count), NN-Mass {report.nn_mass_every_layer:,.2f}"
         )
     if report.nested_mass:
         lines.append(f"Cells within other cells hold {report.nested_mass:,.2f} of the NN-Mass")

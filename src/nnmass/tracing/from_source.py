@@ -66,9 +66,12 @@ def read_specification(
     """Read a specification, with another image size or reading of projections if they are given.
 
     Raises:
-        SpecificationError: no valid specification; or it reads no images.
+        SpecificationError: no valid specification.
+        InvalidValueError: an image size for a specification that reads no images.
     """
     spec = load_spec(path)
+    if image_size is not None and "image_size" not in type(spec).model_fields:
+        raise InvalidValueError(f"{path}: a {spec.family} reads no images, so that it has no image size")
     given = {"image_size": image_size, "projection": projection}
     changes = {key: value for key, value in given.items() if value is not None}
     if "projection" not in type(spec).model_fields:
