@@ -1,4 +1,7 @@
-"""Draw the layer graphs under results/layer-graphs/; needs timm.  ``nnmass analyze MODEL --graph FILE`` draws any other."""
+"""Draw the layer graphs under results/layer-graphs/; needs timm.
+
+``nnmass analyze MODEL --graph FILE`` draws that of any other model.
+"""
 
 from pathlib import Path
 
