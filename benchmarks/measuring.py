@@ -77,12 +77,14 @@ def show_targets(targets: dict[str, dict[str, Any]]) -> None:
 
 
 def save(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
-    """Write a result with its provenance, the published code's fingerprint and the load before."""
+    """Write a result with its provenance, the load before, and the published code's fingerprint where it is beside."""
     if _LOAD[0] > 0.5:
         print(f"the machine was busy (load {_LOAD[0]:.1f} at the start): not figures for the record")
-    header = provenance(seed=arguments.seed) | {
-        "published_code": fingerprint(arguments.published),
+    given = vars(arguments)
+    published = {"published_code": fingerprint(given["published"])} if "published" in given else {}
+    header = provenance(seed=given.get("seed")) | {
+        **published,
         "load_average_at_start": list(_LOAD),
-        "options": {name: value for name, value in vars(arguments).items() if name not in ("published", "out")},
+        "options": {name: value for name, value in given.items() if name not in ("published", "out")},
     }
     print(f"written to {write_json(arguments.out, header | result)}")

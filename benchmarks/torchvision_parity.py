@@ -1,6 +1,6 @@
 """ResNets and MobileNetV2s beside torchvision's: names, parameters, MACs, and outputs with torchvision's weights.
 
-Needs torchvision (``pip install '.[vision]'``); a wheel whose operators do not load beside PyTorch is helped over that.
+Needs torchvision (``pip install '.[models]'``).
 """
 
 import argparse
@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nnmass import MobileNetV2, ResNet, Specification
 from nnmass.atomic import write_json
 from nnmass.provenance import provenance
+from nnmass.tracing.libraries import import_library
 
 RESNETS: dict[str, dict[str, int]] = {
     **{f"resnet{depth}": {"depth": depth} for depth in (18, 34, 50, 101, 152)},
@@ -22,18 +23,6 @@ RESNETS: dict[str, dict[str, int]] = {
     "wide_resnet101_2": {"depth": 101, "width_per_group": 128},
 }
 WIDTHS = (0.25, 0.5, 0.75, 1.0, 1.3, 1.4)
-
-
-def load_torchvision() -> Any:
-    """Import torchvision, declaring the two operators that a wheel for another PyTorch build lacks."""
-    try:
-        import torchvision
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision
-    return torchvision
 
 
 def compare(spec: Specification, theirs: Any) -> dict[str, Any]:
@@ -63,7 +52,7 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="torchvision_parity.py", description="Our networks beside torchvision's.")
     options.add_argument("--out", type=Path, default=Path("results/benchmarks/torchvision_parity.json"), help="file")
     arguments = options.parse_args()
-    models = load_torchvision().models
+    models = import_library("torchvision").models
     rows = {name: compare(ResNet.of_depth(**values), models.get_model(name)) for name, values in RESNETS.items()}
     for width in WIDTHS:
         theirs = models.MobileNetV2(width_mult=width)
@@ -74,7 +63,7 @@ def main() -> None:
             f"{name:24} equal: {equal and row['same_names_in_state_dict']}, outputs differ by "
             f"{row['largest_difference_of_outputs']:g}, NN-Mass {row['nn_mass']:.2f}"
         )
-    header = provenance(seed=0) | {"torchvision": load_torchvision().__version__}
+    header = provenance(seed=0) | {"torchvision": import_library("torchvision").__version__}
     print(f"written to {write_json(arguments.out, header | {'networks': rows})}")
 
 

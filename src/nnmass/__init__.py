@@ -8,7 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnmass.architectures import DenseCNN, DenseMLP, MobileNetV2, ResNet, Specification, load_spec
+    from nnmass.architectures import (
+        CifarResNet,
+        DenseCNN,
+        DenseMLP,
+        MobileNetV2,
+        ResNet,
+        Specification,
+        WideResNet,
+        load_spec,
+    )
     from nnmass.data import load_data
     from nnmass.design import compress
     from nnmass.errors import NNMassError
@@ -16,10 +25,12 @@ if TYPE_CHECKING:
     from nnmass.propagation import Initialisation, expected_isometry, isometry
     from nnmass.sweeps import RunStore, run_sweep
     from nnmass.topology import Cell, average_degree, cell_density, nn_mass, num_skips, possible_skips
+    from nnmass.tracing import analyze
     from nnmass.training import TrainingConfig, train
 
 __all__ = [
     "Cell",
+    "CifarResNet",
     "DenseCNN",
     "DenseMLP",
     "Initialisation",
@@ -30,6 +41,8 @@ __all__ = [
     "RunStore",
     "Specification",
     "TrainingConfig",
+    "WideResNet",
+    "analyze",
     "average_degree",
     "cell_density",
     "compress",
@@ -45,7 +58,16 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "architectures": ("DenseCNN", "DenseMLP", "MobileNetV2", "ResNet", "Specification", "load_spec"),
+    "architectures": (
+        "CifarResNet",
+        "DenseCNN",
+        "DenseMLP",
+        "MobileNetV2",
+        "ResNet",
+        "Specification",
+        "WideResNet",
+        "load_spec",
+    ),
     "data": ("load_data",),
     "design": ("compress",),
     "errors": ("NNMassError",),
@@ -53,6 +75,7 @@ _ROOMS = {
     "propagation": ("Initialisation", "expected_isometry", "isometry"),
     "sweeps": ("RunStore", "run_sweep"),
     "topology": ("Cell", "average_degree", "cell_density", "nn_mass", "num_skips", "possible_skips"),
+    "tracing": ("analyze",),
     "training": ("TrainingConfig", "train"),
 }
 

@@ -13,10 +13,6 @@ class SpecificationError(InvalidValueError):
     """A specification, or the JSON file that holds one, is not valid."""
 
 
-class ModelError(NNMassError):
-    """A model is unknown, cannot be built or loaded, or is no PyTorch module."""
-
-
 class DataError(NNMassError):
     """A data set is unknown, missing, or not what its name says."""
 
@@ -39,6 +35,25 @@ class ExtrapolationError(FitError):
 
 class InfeasibleError(NNMassError):
     """No specification satisfies the budget and the domain."""
+
+
+class ModelError(NNMassError):
+    """A model is unknown, cannot be built or loaded, is no PyTorch module, or its forward pass fails."""
+
+
+class RefusedError(ModelError):
+    """A model that NN-Mass is not defined for; it carries what is known all the same.
+
+    Attributes:
+        module: path of the module that does what cannot be described.
+        reason: what that is.
+        params: parameters of the model.
+        macs: multiply-accumulates of its forward pass.
+    """
+
+    def __init__(self, module: str, reason: str, *, params: int, macs: int) -> None:
+        super().__init__(f"NN-Mass is not defined for this model: {module}: {reason}")
+        self.module, self.reason, self.params, self.macs = module, reason, params, macs
 
 
 def first_line(error: BaseException) -> str:

@@ -65,12 +65,12 @@ def test_other_json_values_are_refused(path, text, kind):
 @pytest.mark.parametrize("family", ["AlexNet", "densemlp", 3, [], {}])
 def test_unknown_families_are_refused(path, family):
     path.write_text(json.dumps(VALUES | {"family": family}))
-    refused(path, "family must be one of DenseMLP, DenseCNN, ResNet, MobileNetV2, got ")
+    refused(path, "family must be one of DenseMLP, DenseCNN, ResNet, CifarResNet, WideResNet, MobileNetV2, got ")
 
 
 def test_missing_family_is_refused(path):
     path.write_text("{}")
-    refused(path, "family must be one of DenseMLP, DenseCNN, ResNet, MobileNetV2, got None")
+    refused(path, "family must be one of DenseMLP, DenseCNN, ResNet, CifarResNet, WideResNet, MobileNetV2, got None")
 
 
 @pytest.mark.parametrize(

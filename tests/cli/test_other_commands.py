@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from nnmass import DenseCNN, ResNet, load_spec
+from nnmass import CifarResNet, DenseCNN, ResNet, WideResNet, load_spec
 from nnmass.sweeps import RunStore
 
 QUICK = ("--epochs", 1, "--workers", 1)
@@ -169,14 +169,23 @@ def test_residual_networks_are_analysed_block_by_block(nnmass, tmp_path):
     assert "NN-Mass 3392.0000, 11,689,512 params" in shown.out
 
 
-def test_what_cannot_be_compressed_is_said(nnmass, tmp_path):
-    path = ResNet.of_depth(18).to_json(tmp_path / "resnet18.json")
+RESIDUAL = [
+    ResNet(block="basic", layers=(1,), image_size=8, num_classes=2),
+    CifarResNet(layers=(1, 1), widths=(4, 8), image_size=8),
+    WideResNet(depth=10, widen_factor=1, image_size=8),
+]
+
+
+@pytest.mark.parametrize("spec", RESIDUAL, ids=lambda spec: spec.family)
+def test_what_cannot_be_compressed_is_said(nnmass, tmp_path, spec):
+    path = spec.to_json(tmp_path / "spec.json")
     refused = nnmass("compress", "--reference", path, "--keep", "0.5", "--out", tmp_path / "out")
-    assert (refused.code, refused.err) == (1, "nnmass: compression takes a DenseMLP or DenseCNN, got ResNet\n")
+    assert (refused.code, refused.err) == (1, f"nnmass: compression takes a DenseMLP or DenseCNN, got {spec.family}\n")
 
 
-def test_no_theory_and_no_mends_for_residual_networks(nnmass, tmp_path):
-    path = ResNet(block="basic", layers=(1,), image_size=8, num_classes=2).to_json(tmp_path / "small.json")
+@pytest.mark.parametrize("spec", RESIDUAL, ids=lambda spec: spec.family)
+def test_no_theory_and_no_mends_for_residual_networks(nnmass, tmp_path, spec):
+    path = spec.to_json(tmp_path / "small.json")
     shown = nnmass("isometry", path, "--inputs", "4", "--initialisations", "2")
     assert shown.code == 0
-    assert "No theory: the theory covers DenseMLP and DenseCNN, got ResNet" in shown.out
+    assert f"No theory: the theory covers DenseMLP and DenseCNN, got {spec.family}" in shown.out

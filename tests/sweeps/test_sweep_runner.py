@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnmass.architectures import DenseCNN, DenseMLP, MobileNetV2, ResNet
+from nnmass.architectures import CifarResNet, DenseCNN, DenseMLP, MobileNetV2, ResNet, WideResNet
 from nnmass.data import circle
 from nnmass.errors import DataError, InvalidValueError
 from nnmass.sweeps import RunStore, data_label, plan_runs, run_sweep, runner, stored_run
@@ -142,15 +142,18 @@ def test_an_interrupted_sweep_keeps_what_was_finished(images, store, trained):
     assert len(store.runs()) == 4
 
 
-def test_residual_networks_are_rows_with_the_layers_of_all_their_blocks(images, store):
+def test_residual_networks_are_rows_with_the_layers_of_all_their_blocks_or_the_depth_in_their_names(images, store):
     shape = {"image_size": 6, "in_channels": 1, "num_classes": 2}
     specs = [
         ResNet(block="basic", layers=(1, 1), **shape),
         MobileNetV2(stages=[(2, 8, 2, 1)], width_mult=0.25, **shape),
+        CifarResNet(layers=(1, 1), widths=(4, 8), **shape),
+        WideResNet(depth=10, widen_factor=1, dropout=0.1, **shape),
     ]
     run_sweep(specs, images, store, CONFIG, seeds=[0], workers=1)
     rows = {row.family: row for row in store.runs()}
-    assert {family: row.depth for family, row in rows.items()} == {"ResNet": "4", "MobileNetV2": "6"}
+    depths = {"ResNet": "4", "MobileNetV2": "6", "CifarResNet": "6", "WideResNet": "10"}
+    assert {family: row.depth for family, row in rows.items()} == depths
     assert [rows[spec.family].specification for spec in specs] == specs
     assert all(row.status == "finished" for row in rows.values())
 

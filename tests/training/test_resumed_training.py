@@ -6,17 +6,19 @@ import sys
 import pytest
 import torch
 
-from nnmass.architectures import DenseCNN, DenseMLP
+from nnmass.architectures import DenseCNN, DenseMLP, WideResNet
 from nnmass.training import TrainingConfig, train
 
 MLP = DenseMLP(width=6, depth=5, max_skips=8, in_features=5, num_classes=3)
 CNN = DenseCNN(widths=(3, 4), depth=(3, 4), max_skips=3, image_size=8, num_classes=3)
+WRN = WideResNet(depth=10, widen_factor=1, dropout=0.3, image_size=8, num_classes=3)
 RUNS = {
     "adam": (MLP, TrainingConfig(epochs=5, batch_size=50, weight_decay=0.01)),
     "sgd, cosine": (
         MLP,
         TrainingConfig(epochs=5, batch_size=50, optimizer="sgd", learning_rate=0.1, schedule="cosine"),
     ),
+    "dropout": (WRN, TrainingConfig(epochs=5, batch_size=64, optimizer="sgd")),
     "CNN, augmented": (CNN, TrainingConfig(epochs=5, batch_size=32, optimizer="sgd", augment="crop-flip")),
 }
 RUN = """

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from nnmass.architectures import DenseCNN, DenseMLP
+from nnmass.architectures import DenseCNN, DenseMLP, WideResNet
 from nnmass.data import load_data
 from nnmass.errors import DataError, InvalidValueError
 from nnmass.training import DivergedError, TrainingConfig, train
@@ -139,7 +139,8 @@ def test_the_callers_random_state_and_data_are_left_alone(images):
     torch.manual_seed(3)
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
     pixels = images.train.inputs.copy()
-    train(CNN, images, TrainingConfig(epochs=1, augment="crop-flip"))
+    for spec in (CNN, WideResNet(depth=10, widen_factor=1, dropout=0.5, image_size=8, num_classes=3)):
+        train(spec, images, TrainingConfig(epochs=1, augment="crop-flip"))
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
     assert random.getstate() == before[2]

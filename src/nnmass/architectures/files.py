@@ -7,17 +7,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from nnmass.architectures.cifar_resnet import CifarResNet
 from nnmass.architectures.dense_cnn import DenseCNN
 from nnmass.architectures.dense_mlp import DenseMLP
 from nnmass.architectures.mobilenet_v2 import MobileNetV2
 from nnmass.architectures.resnet import ResNet
 from nnmass.architectures.specification import Specification, explain
+from nnmass.architectures.wide_resnet import WideResNet
 from nnmass.errors import SpecificationError
 
 FAMILIES: dict[str, type[Specification]] = {
     "DenseMLP": DenseMLP,
     "DenseCNN": DenseCNN,
     "ResNet": ResNet,
+    "CifarResNet": CifarResNet,
+    "WideResNet": WideResNet,
     "MobileNetV2": MobileNetV2,
 }
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NamedTuple, TypeAlias
 from pydantic import Field
 
 from nnmass.architectures.costs import Costs, halved
+from nnmass.architectures.residual import LayerShape, residual_costs
 from nnmass.architectures.specification import PerCell, Positive, Specification
 from nnmass.topology import ResidualCell
 
@@ -117,18 +118,16 @@ class MobileNetV2(Specification):
 
     @property
     def costs(self) -> Costs:
-        """Mass, parameters and MACs in closed form; batch norm has two parameters per channel."""
-        blocks, side = self.blocks, halved(self.image_size)
-        convs = [(9 * self.in_channels * self.stem, self.stem, side)]
+        """Mass, parameters and MACs in closed form."""
+        blocks = self.blocks
+        layers = [LayerShape(9 * self.in_channels * self.stem, self.stem, halved(self.image_size))]
         for b in blocks:
             if b.expands:
-                convs.append((b.inputs * b.hidden, b.hidden, b.entering))
-            convs += [(9 * b.hidden, b.hidden, b.side), (b.hidden * b.outputs, b.outputs, b.side)]
-        convs.append((blocks[-1].outputs * self.last, self.last, blocks[-1].side))
-        head = self.last * self.num_classes
-        params = sum(weights + 2 * channels for weights, channels, _ in convs) + head + self.num_classes
-        macs = sum(weights * side**2 for weights, _, side in convs) + head
-        return Costs(sum(cell.nn_mass for cell in self.cells), params, macs)
+                layers.append(LayerShape(b.inputs * b.hidden, b.hidden, b.entering))
+            layers.append(LayerShape(9 * b.hidden, b.hidden, b.side))
+            layers.append(LayerShape(b.hidden * b.outputs, b.outputs, b.side))
+        layers.append(LayerShape(blocks[-1].outputs * self.last, self.last, blocks[-1].side))
+        return residual_costs(self.cells, layers, self.last, self.num_classes)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -1,17 +1,26 @@
 """Residual networks: ResNets, Wide-ResNets and ResNeXts."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from nnmass.architectures.costs import Costs, halved
+from nnmass.architectures.residual import (
+    BlockShape,
+    LayerShape,
+    Projection,
+    Stages,
+    basic_layers,
+    projection_layers,
+    residual_cells,
+    residual_costs,
+    residual_stages,
+)
 from nnmass.architectures.specification import PerCell, Positive, Specification
 from nnmass.errors import InvalidValueError
 from nnmass.topology import ResidualCell
 
 Block: TypeAlias = Literal["basic", "bottleneck"]
-Projection: TypeAlias = Literal["count", "zero"]
 
 STEM = 64
 """Channels of the stem, and of the first stage; every later stage has twice as many."""
@@ -24,28 +33,6 @@ _DEPTHS: dict[int, tuple[Block, tuple[int, ...]]] = {
     101: ("bottleneck", (3, 4, 23, 3)),
     152: ("bottleneck", (3, 8, 36, 3)),
 }
-
-
-class BlockShape(NamedTuple):
-    """One residual block.
-
-    Attributes:
-        inputs: channels in.
-        inner: channels of its inner layers.
-        outputs: channels out.
-        stride: of its 3x3 convolution (of the first, if there are two).
-        entering: side of its input, in pixels.
-        side: of its output, in pixels.
-        projected: whether the shortcut is a 1x1 convolution, since stride or channels change.
-    """
-
-    inputs: int
-    inner: int
-    outputs: int
-    stride: int
-    entering: int
-    side: int
-    projected: bool
 
 
 class ResNet(Specification):
@@ -124,60 +111,40 @@ class ResNet(Specification):
         )
 
     @property
-    def stages(self) -> tuple[tuple[BlockShape, ...], ...]:
+    def stages(self) -> Stages:
         """The blocks of every stage."""
-        side, inputs, stages = halved(halved(self.image_size)), STEM, []
-        for k, count in enumerate(self.layers):
-            planes = STEM * 2**k
-            stage = list(self._stage(inputs, planes, count, 2 if k else 1, side))
-            side, inputs = stage[-1].side, stage[-1].outputs
-            stages.append(tuple(stage))
-        return tuple(stages)
+        planes = [STEM * 2**k for k in range(len(self.layers))]
+        widths = [(self._inner(p), p * EXPANSION[self.block]) for p in planes]
+        return residual_stages(STEM, widths, self.layers, halved(halved(self.image_size)))
 
     @property
     def cells(self) -> tuple[ResidualCell, ...]:
         """The blocks, first to last."""
-        return tuple(self._cell(shape) for stage in self.stages for shape in stage)
+        return residual_cells(self.stages, 1 if self.block == "basic" else 2, self.projection)
 
     @property
     def costs(self) -> Costs:
         """Mass, parameters and MACs in closed form."""
-        side = halved(self.image_size)
-        weights = 49 * self.in_channels * STEM
-        params, macs = weights + 2 * STEM, weights * side**2
-        for stage in self.stages:
+        layers = [LayerShape(49 * self.in_channels * STEM, STEM, halved(self.image_size))]
+        stages = self.stages
+        for stage in stages:
             for shape in stage:
-                block_params, block_macs = self._block_costs(shape)
-                params, macs = params + block_params, macs + block_macs
-        head = self.stages[-1][-1].outputs * self.num_classes
-        mass = sum(cell.nn_mass for cell in self.cells)
-        return Costs(mass, params + head + self.num_classes, macs + head)
+                layers += basic_layers(shape) if self.block == "basic" else self._bottleneck_layers(shape)
+        return residual_costs(self.cells, layers, stages[-1][-1].outputs, self.num_classes)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """(in_channels, image_size, image_size)."""
         return (self.in_channels, self.image_size, self.image_size)
 
-    def _stage(self, inputs: int, planes: int, count: int, stride: int, side: int) -> Iterator[BlockShape]:
-        outputs = planes * EXPANSION[self.block]
-        inner = planes if self.block == "basic" else int(planes * self.width_per_group / 64) * self.groups
-        left = halved(side) if stride == 2 else side
-        yield BlockShape(inputs, inner, outputs, stride, side, left, stride == 2 or inputs != outputs)
-        for _ in range(count - 1):
-            yield BlockShape(outputs, inner, outputs, 1, left, left, False)
+    def _inner(self, planes: int) -> int:
+        return planes if self.block == "basic" else int(planes * self.width_per_group / 64) * self.groups
 
-    def _cell(self, shape: BlockShape) -> ResidualCell:
-        inner = (shape.inner,) if self.block == "basic" else (shape.inner, shape.inner)
-        return ResidualCell((shape.inputs, *inner, shape.outputs), not shape.projected or self.projection == "count")
-
-    def _block_costs(self, shape: BlockShape) -> tuple[int, int]:
-        """Parameters and MACs; batch norm has two parameters per channel."""
-        inputs, inner, outputs, _, entering, side, projected = shape
-        if self.block == "basic":
-            convs = [(9 * inputs * inner, inner, side), (9 * inner * outputs, outputs, side)]
-        else:
-            grouped = 9 * inner * (inner // self.groups)
-            convs = [(inputs * inner, inner, entering), (grouped, inner, side), (inner * outputs, outputs, side)]
-        if projected:
-            convs.append((inputs * outputs, outputs, side))
-        return sum(w + 2 * c for w, c, _ in convs), sum(w * s**2 for w, _, s in convs)
+    def _bottleneck_layers(self, shape: BlockShape) -> list[LayerShape]:
+        inputs, inner, outputs = shape[:3]
+        return [
+            LayerShape(inputs * inner, inner, shape.entering),
+            LayerShape(9 * inner * (inner // self.groups), inner, shape.side),
+            LayerShape(inner * outputs, outputs, shape.side),
+            *projection_layers(shape),
+        ]

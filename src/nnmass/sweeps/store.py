@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nnmass import atomic
-from nnmass.architectures import DenseCNN, DenseMLP, Specification, spec_from_dict
+from nnmass.architectures import CifarResNet, DenseCNN, DenseMLP, Specification, WideResNet, spec_from_dict
 from nnmass.errors import InvalidValueError, StoreError
 
 _APPLICATION = 0x6E6E6D61  # "nnma", in the header of the file
@@ -52,7 +52,8 @@ class StoredRun:
         key: digest of specification, seed, data and training.
         family: of the specification.
         spec: the specification as JSON, without links unless they were given.
-        depth: layers: a number, or one per cell as in (5, 7); of a residual network those in all blocks together.
+        depth: layers: a number, or one per cell as in (5, 7); of a CifarResNet or WideResNet that in its name, of other
+            residual networks those in all blocks together.
         nn_mass: NN-Mass.
         params: trainable parameters.
         macs: multiply-accumulates of one input.
@@ -228,6 +229,6 @@ def _arrow_schema() -> pa.Schema:
 
 
 def _depth(spec: Specification) -> str:
-    if isinstance(spec, DenseMLP | DenseCNN):
+    if isinstance(spec, DenseMLP | DenseCNN | CifarResNet | WideResNet):
         return str(spec.depth)
     return str(sum(cell.depth for cell in spec.cells))

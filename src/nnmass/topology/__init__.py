@@ -1,4 +1,4 @@
-"""Cells of a network: skips, density, NN-Mass and degree in closed form.  NumPy only."""
+"""Cells of a network, in closed form and in any layer graph: skips, density, NN-Mass and degree.  NumPy only."""
 
 from nnmass.topology.cell import (
     LARGEST,
@@ -11,6 +11,10 @@ from nnmass.topology.cell import (
     possible_skips,
     whole_numbers,
 )
+from nnmass.topology.cells import find_cells
+from nnmass.topology.graph import Channels, LayerGraph, Node, Operand, SmallWorld
+from nnmass.topology.graph_cell import GraphCell
+from nnmass.topology.levels import Projection
 from nnmass.topology.links import CellLinks, check_links, draw_links
 from nnmass.topology.residual import ResidualCell
 
@@ -19,11 +23,19 @@ __all__ = [
     "MIN_DENSITY_DEPTH",
     "Cell",
     "CellLinks",
+    "Channels",
+    "GraphCell",
+    "LayerGraph",
+    "Node",
+    "Operand",
+    "Projection",
     "ResidualCell",
+    "SmallWorld",
     "average_degree",
     "cell_density",
     "check_links",
     "draw_links",
+    "find_cells",
     "nn_mass",
     "num_skips",
     "possible_skips",

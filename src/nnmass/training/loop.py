@@ -1,8 +1,8 @@
 """Training one network: a plain loop."""
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +23,7 @@ Progress: TypeAlias = Callable[[int], None]
 """Called with the number of epochs that were finished since the last call."""
 
 _EVALUATION_BATCH = 1_000
+_DROPOUT = 1  # sets its random numbers apart from those of augmentation
 
 
 class DivergedError(NNMassError):
@@ -41,8 +42,8 @@ def train(
 ) -> TrainingResult:
     """Train the network of a specification on a data set.
 
-    Links, weights and batches follow from ``seed``; a run that was killed and resumed gives the weights of one that
-    was not, given the same number of threads.  On a CUDA device the forward pass runs in bfloat16.
+    Links, weights, batches and dropout follow from ``seed``; a run that was killed and resumed gives the weights of
+    one that was not, given the same number of threads.  On a CUDA device the forward pass runs in bfloat16.
 
     Args:
         spec: the network.
@@ -73,7 +74,8 @@ def train(
     if progress and done:
         progress(done)
     for epoch in range(done, config.epochs):
-        state.train_loss.append(_train_epoch(state, parts["train"], epoch))
+        with _random_numbers_of(seed, epoch, place):
+            state.train_loss.append(_train_epoch(state, parts["train"], epoch))
         state.validation_accuracy.append(accuracy(state.model, parts["validation"]))
         if checkpoint is not None:
             state.save(checkpoint, run)
@@ -137,6 +139,14 @@ class _State:
 
     def mixed_precision(self) -> AbstractContextManager[object]:
         return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
+
+
+@contextmanager
+def _random_numbers_of(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+    """Make what dropout draws a function of seed and epoch alone; the caller's random state stays as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch, _DROPOUT]).generate_state(1)[0]))
+        yield
 
 
 def _train_epoch(state: _State, part: TensorSplit, epoch: int) -> float:

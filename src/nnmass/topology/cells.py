@@ -1,0 +1,124 @@
+"""Finding the cells of a layer graph."""
+
+from collections import Counter
+from dataclasses import replace
+
+from nnmass.topology.contraction import Contraction
+from nnmass.topology.flow import CONCATENATION, Region, flow
+from nnmass.topology.graph import LayerGraph
+from nnmass.topology.graph_cell import GraphCell
+from nnmass.topology.levels import Levels, Projection
+
+
+def find_cells(graph: LayerGraph, *, projection: Projection = "count") -> tuple[GraphCell, ...]:
+    """Find the cells of a network, in the order of their entries.
+
+    Regions with one entry and one exit are taken smallest first; one that holds a skip is a cell, and counts as one
+    layer in the regions around it.  Skips come by concatenation, at the input of a layer, and by addition, at its
+    output: channels that reach it from two or more layers before without passing a layer.
+
+    A concatenation is read by the next layer: if that is a single one of the same resolution, it is the last of the
+    cell (a DenseNet's transition); if it is the network's last layer, it counts with the width of the layer before
+    it, since its outputs are classes.  In a region with concatenations chains of layers that nothing else reads
+    (1x1 then 3x3) are one node; `GraphCell.every_layer` is the other reading, in which every layer is a node and the
+    reader of the last concatenation ends the cell as a sum does.  A one-layer linear branch into a sum is no node but a
+    projection of the skip.
+
+    Args:
+        graph: the network.
+        projection: whether the skips of projections count.
+
+    Returns:
+        Cells with at least one skip, those within others included.
+    """
+    return _Search(graph, projection).cells()
+
+
+class _Search:
+    def __init__(self, graph: LayerGraph, projection: Projection) -> None:
+        self.graph, self.projection, self.flow = graph, projection, flow(graph)
+        self.contraction = Contraction(graph, self.flow)
+        self.readers = Counter(v for read in self.flow.predecessors for v in read.tolist())
+        self.reader = {v: i for i, read in enumerate(self.flow.predecessors) for v in read.tolist()}
+
+    def cells(self) -> tuple[GraphCell, ...]:
+        found: list[tuple[int, GraphCell, set[int]]] = []
+        for region in self.flow.regions():
+            cell = self._cell(region)
+            if cell is not None:
+                found.append((region.entry, cell, {*region.interior, region.exit}))
+        found.sort(key=lambda entry_cell_span: (entry_cell_span[0], len(entry_cell_span[2])))
+        spans = [span for _, _, span in found]
+        return tuple(replace(cell, inside=_smallest_around(spans, i)) for i, (_, cell, _) in enumerate(found))
+
+    def _cell(self, region: Region) -> GraphCell | None:
+        reader = self._only_reader(region.exit)
+        last = reader if reader is not None and self._same_resolution(region.exit, reader) else None
+        interior = [v for v in region.interior if v not in self.contraction.absorbed]
+        vertices = (*interior, region.exit, *([last] if last is not None else []))
+        concatenates = any(self.flow.nodes[v] == CONCATENATION for v in vertices)
+        levels = self._levels(region, vertices, composite=concatenates)
+        if levels.depth < 2 or not sum(levels.skips):
+            return None
+        cell = self._describe(region, levels, concatenates, last)
+        if concatenates:
+            cell = replace(cell, every_layer=self._every_layer(region, (*interior, region.exit), reader))
+        self.contraction.absorb(region.entry, vertices)
+        return cell
+
+    def _levels(self, region: Region, vertices: tuple[int, ...], *, composite: bool) -> Levels:
+        return Levels(self.contraction, region.entry, vertices, composite=composite, projection=self.projection)
+
+    def _every_layer(self, region: Region, vertices: tuple[int, ...], reader: int | None) -> float:
+        """NN-Mass with every layer a node; the reader of the last concatenation is the last, of whatever resolution."""
+        levels = self._levels(region, (*vertices, *([reader] if reader is not None else [])), composite=False)
+        into_sum = self.flow.nodes[region.exit] != CONCATENATION
+        counted = len(levels.widths) - (into_sum or reader is not None)
+        return GraphCell("", "", "concatenation", levels.widths, levels.skips, levels.direct, counted).nn_mass
+
+    def _describe(self, region: Region, levels: Levels, concatenates: bool, last: int | None) -> GraphCell:
+        nodes, widths, layers = self.graph.nodes, list(levels.widths), levels.layers
+        if last is not None and self.reader[last] == len(self.flow.nodes) - 1:
+            widths[-1] = widths[-2]  # a head: its outputs are classes
+        into_sum = self.flow.nodes[region.exit] != CONCATENATION
+        entry = self.flow.nodes[region.entry]
+        if entry < 0:
+            entry = int(self.flow.contents[region.entry].sources[0])
+        first = nodes[entry]
+        if concatenates and first.is_layer and first.resolution == nodes[layers[-1]].resolution:
+            layers = (entry, *layers)
+        return GraphCell(
+            entry=first.name,
+            exit=nodes[levels.last].name,
+            kind="concatenation" if concatenates else "addition",
+            widths=tuple(widths),
+            skips=levels.skips,
+            direct=levels.direct,
+            counted=len(widths) - into_sum,
+            layers=layers,
+            enlarged=self._enlarged(levels, region),
+        )
+
+    def _enlarged(self, levels: Levels, region: Region) -> str | None:
+        """Where a map is enlarged on its way to a layer or sum of the region."""
+        read = [*levels.layers, *(n for v in (*region.interior, region.exit) if (n := self.flow.nodes[v]) >= 0)]
+        operands = (operand for node in read for operand in self.graph.nodes[node].operands)
+        return next((operand.upsampled for operand in operands if operand.upsampled), None)
+
+    def _only_reader(self, vertex: int) -> int | None:
+        """Vertex of the single layer that reads a concatenation."""
+        if self.flow.nodes[vertex] != CONCATENATION or self.readers[vertex] != 1:
+            return None
+        reader = self.reader[vertex]
+        return reader if self.flow.nodes[reader] >= 0 and self.graph.nodes[self.flow.nodes[reader]].is_layer else None
+
+    def _same_resolution(self, vertex: int, reader: int) -> bool:
+        """Whether a layer has the resolution of the last layer whose channels it reads."""
+        nodes = self.graph.nodes
+        made = [n for n in self.flow.contents[vertex].sources.tolist() if nodes[n].kind != "input"]
+        return bool(made) and nodes[self.flow.nodes[reader]].resolution == nodes[made[-1]].resolution
+
+
+def _smallest_around(spans: list[set[int]], position: int) -> int | None:
+    around = [i for i, span in enumerate(spans) if spans[position] < span]
+    return min(around, key=lambda i: len(spans[i]), default=None)

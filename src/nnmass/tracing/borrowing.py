@@ -1,0 +1,114 @@
+"""A model on loan: parameters without memory, evaluation mode, and everything as it was afterwards."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from nnmass.errors import ModelError
+from nnmass.tracing.construction import random_states_kept
+
+
+@contextmanager
+def borrowed(model: nn.Module) -> Iterator[None]:
+    """Replace parameters by meta tensors and buffers by copies, and evaluate; all is restored at the end.
+
+    Attributes that the forward pass sets are restored too, as are the random states of PyTorch, Python and NumPy.
+
+    Raises:
+        ModelError: a parameter is not initialised yet (a lazy module).
+    """
+    modules = list(model.modules())
+    before = [(module, dict(module.__dict__)) for module in modules]
+    shared: dict[int, Any] = {}
+    with random_states_kept():
+        try:
+            for module in modules:
+                _lend(module, shared)
+            yield
+        finally:
+            for module, attributes in before:
+                module.__dict__.clear()
+                module.__dict__.update(attributes)
+
+
+def _lend(module: nn.Module, shared: dict[int, Any]) -> None:
+    if any(p is not None and is_lazy(p) for p in module._parameters.values()):
+        name = type(module).__name__
+        raise ModelError(
+            f"{name} has parameters of unknown shape (a lazy module): run the model once on an input first"
+        )
+    tensors = (("_parameters", _without_memory), ("_buffers", _copied))
+    for name, convert in tensors:
+        own = {}
+        for key, tensor in getattr(module, name).items():
+            if tensor is not None and id(tensor) not in shared:
+                shared[id(tensor)] = convert(tensor)
+            own[key] = tensor if tensor is None else shared[id(tensor)]
+        module.__dict__[name] = own
+    module.__dict__["training"] = False
+
+
+def _without_memory(parameter: Tensor) -> nn.Parameter:
+    meta = torch.empty_strided(parameter.size(), parameter.stride(), dtype=parameter.dtype, device="meta")
+    return nn.Parameter(meta, requires_grad=False)
+
+
+def _copied(buffer: Tensor) -> Tensor:
+    return buffer.detach().clone()
+
+
+class ModulePath:
+    """The module that is running.
+
+    Attributes:
+        current: modules from the outermost to the innermost, with their paths.
+        failed: path of the module in which an exception arose, if one did.
+
+    Args:
+        model: its submodules are named.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._names = {id(module): name for name, module in model.named_modules()}
+        self.current: list[tuple[str, nn.Module]] = []
+        self.failed: str | None = None
+        self._outside = sys.exception()
+
+    @property
+    def name(self) -> str:
+        """Path of the innermost module; of the model itself its class."""
+        if not self.current:
+            return "the model"
+        name, module = self.current[-1]
+        return name or type(module).__name__
+
+    def within(self, kind: type[nn.Module] | tuple[type[nn.Module], ...]) -> bool:
+        """Whether a module of that kind is running."""
+        return any(isinstance(module, kind) for _, module in self.current)
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Follow every call of a module."""
+        enter = nn.modules.module.register_module_forward_pre_hook(self._enter)
+        leave = nn.modules.module.register_module_forward_hook(self._leave, always_call=True)
+        try:
+            yield
+        finally:
+            enter.remove()
+            leave.remove()
+
+    def _enter(self, module: nn.Module, _: Any) -> None:
+        name = self._names.get(id(module))
+        if name is None:
+            name = f"{self.current[-1][0]}.{type(module).__name__}" if self.current else type(module).__name__
+        self.current.append((name, module))
+
+    def _leave(self, module: nn.Module, _: Any, __: Any) -> None:
+        if self.failed is None and sys.exception() is not self._outside:
+            self.failed = self.name
+        self.current.pop()

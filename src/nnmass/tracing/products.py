@@ -1,0 +1,142 @@
+"""Convolutions, linear layers and products of tensors."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from nnmass.topology.graph import CONSTANT, Operand
+from nnmass.tracing import reasons
+from nnmass.tracing.layout import Axis, Value, expand, fresh, pool
+from nnmass.tracing.tracer import Call, Tracer, operand
+
+
+def convolution(tracer: Tracer, call: Call) -> Value | None:
+    """``aten::convolution``: a layer; with constant weights per channel, a pool."""
+    source, weight, out = call["input"], call["weight"], call.out
+    transposed, groups = bool(call["transposed"]), int(call["groups"])
+    larger = source if transposed else out
+    macs = larger.numel() // larger.shape[1] * weight.numel()
+    tracer.macs += macs
+    value = tracer.value(source)
+    if tracer.value(weight) is not None:
+        return tracer.refuse(call, reasons.DYNAMIC, out)
+    assert value is not None
+    if not weight.is_meta and groups == source.shape[1] == out.shape[1]:
+        return pool(value, out.shape)
+    channels = _contracted(tracer, value, 1)
+    if channels is None:
+        return tracer.refuse(call, reasons.CONVOLUTION_OVER_POSITIONS, out)
+    enlarged = tracer.path.name if transposed and prod(out.shape[2:]) > prod(source.shape[2:]) else None
+    costs = {
+        "kernel": tuple(weight.shape[2:]),
+        "groups": groups,
+        "resolution": tuple(out.shape[2:]),
+        "params": tracer.new_params(weight, call["bias"]),
+        "macs": macs,
+    }
+    node = tracer.node("conv", out.shape[1], [channels], **costs)
+    return replace(fresh(node, out.shape, 1), upsampled=enlarged)
+
+
+def product_with_matrix(tracer: Tracer, call: Call) -> Value | None:
+    """``aten::mm`` and ``aten::addmm``: a linear layer where one factor is constant."""
+    left, right = (call["mat1"], call["mat2"]) if call.name == "aten::addmm" else (call["self"], call["mat2"])
+    bias = call["self"] if call.name == "aten::addmm" else None
+    return _linear(tracer, call, left, right, bias)
+
+
+def batched_product(tracer: Tracer, call: Call) -> Value | None:
+    """``aten::bmm`` and ``aten::baddbmm``: a linear layer where one factor is one constant matrix."""
+    left, right = (call["batch1"], call["batch2"]) if call.name == "aten::baddbmm" else (call["self"], call["mat2"])
+    bias = call["self"] if call.name == "aten::baddbmm" else None
+    if left.shape[0] > 1:
+        tracer.macs += call.out.numel() * left.shape[-1]
+        constant = tracer.value(left) is None or tracer.value(right) is None
+        return tracer.refuse(call, reasons.GROUPED_MATRICES if constant else reasons.ATTENTION, call.out)
+    return _linear(tracer, call, left, right, bias)
+
+
+def attention(tracer: Tracer, call: Call) -> Sequence[Value]:
+    """Scaled dot-product attention."""
+    query, key, value = call.given[:3]
+    tracer.macs += query.numel() * key.shape[-2] + query.numel() // query.shape[-1] * key.shape[-2] * value.shape[-1]
+    outs = call.out if isinstance(call.out, tuple) else (call.out,)
+    return [tracer.refuse(call, reasons.ATTENTION, out) for out in outs if isinstance(out, Tensor)]
+
+
+def _linear(tracer: Tracer, call: Call, left: Tensor, right: Tensor, bias: Tensor | None) -> Value | None:
+    out = call.out
+    macs = out.numel() * left.shape[-1]
+    tracer.macs += macs
+    values = tracer.value(left), tracer.value(right)
+    if values[0] is not None and values[1] is not None:
+        return tracer.refuse(call, reasons.ATTENTION, out)
+    if values[0] is None and values[1] is None:
+        return tracer.refuse(call, reasons.CONSTANT_PRODUCT, out)
+    source, weight, dim = (left, right, left.ndim - 1) if values[0] is not None else (right, left, right.ndim - 2)
+    value = tracer.value(source)
+    assert value is not None
+    channels = _contracted(tracer, value, dim)
+    if channels is None:
+        return tracer.refuse(call, reasons.LINEAR_OVER_POSITIONS, out)
+    width_dim = out.ndim - 1 if source is left else out.ndim - 2
+    form = list(value.dims)
+    form[dim] = (Axis("channel", out.shape[width_dim]),) if out.shape[width_dim] > 1 else ()
+    positions = tuple(prod(a.size for a in axes if a.kind == "position") for k, axes in enumerate(form) if k != dim)
+    costs = {
+        "resolution": tuple(size for size in positions if size > 1),
+        "params": tracer.new_params(weight, bias),
+        "macs": macs,
+    }
+    node = tracer.node("linear", out.shape[width_dim], [channels], **costs)
+    return replace(fresh(node, out.shape, width_dim), dims=tuple(form))
+
+
+def _contracted(tracer: Tracer, value: Value, dim: int) -> Operand | None:
+    """The channels that a layer sums over, if it sums over all of them."""
+    read = operand(value)
+    raw = all(tracer.drafts.nodes[s].kind == "input" for s in read.channels.sources.tolist())
+    elsewhere = value.codes.size // value.codes.shape[dim]
+    if elsewhere == 1 or raw:
+        return read
+    return None
+
+
+def product(tracer: Tracer, call: Call) -> Value | None:
+    """``aten::mul`` and ``aten::div``: scaling, masking, gating."""
+    left, right, shape = call["self"], call["other"], call.out.shape
+    a, b = tracer.value(left), tracer.value(right)
+    if a is None or b is None:
+        value, constant = (a, right) if a is not None else (b, left)
+        assert value is not None
+        scaled = expand(value, shape)
+        return masked(scaled, constant) if call.name.startswith("aten::mul") else scaled
+    if a.extent == b.extent and np.array_equal(a.codes.ravel(), b.codes.ravel()):
+        return replace(expand(a, shape), linear=False)
+    kept, gate = (a, b) if (a.extent, not a.coarse) >= (b.extent, not b.coarse) else (b, a)
+    alike = (kept.extent, kept.coarse) == (gate.extent, gate.coarse)
+    if alike and kept.extent == _extent_of(call.out, kept):
+        return tracer.refuse(call, reasons.GATED, call.out)
+    if tracer.holds(gate, reasons.ATTENTION):
+        return tracer.refuse(call, reasons.ATTENTION, call.out)
+    tracer.cut_gate()
+    return replace(expand(kept, shape), weighted=kept.weighted or bool(gate.positions))
+
+
+def masked(value: Value, constant: Any) -> Value:
+    """A product with constants: a channel that is multiplied by 0 is one no more."""
+    if not isinstance(constant, Tensor) or constant.is_meta or constant.numel() != value.codes.size:
+        return value
+    form = [1] * (value.codes.ndim - constant.ndim) + list(constant.shape)
+    if form != list(value.codes.shape):
+        return value
+    zero = (constant == 0).cpu().numpy().reshape(form)
+    return replace(value, codes=np.where(zero, CONSTANT, value.codes))
+
+
+def _extent_of(out: Tensor, value: Value) -> int:
+    return out.numel() // prod(a.size for axes in value.dims for a in axes if a.kind == "sample")

@@ -1,0 +1,92 @@
+"""Reading the layer graph of any PyTorch model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from nnmass.errors import InvalidValueError, ModelError, RefusedError, first_line
+from nnmass.topology.graph import LayerGraph, Node
+from nnmass.tracing.borrowing import ModulePath, borrowed
+from nnmass.tracing.layout import fresh
+from nnmass.tracing.operators import handler_of
+from nnmass.tracing.tracer import DataDependentError, Tracer, operand
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What one forward pass showed.
+
+    Attributes:
+        graph: the layers that lead to the output.
+        params: parameters of the model.
+        macs: multiply-accumulates of the forward pass, those of gates included.
+        gates: modules in which one tensor scales another.
+        dropped: layers that only lead to gates.
+    """
+
+    graph: LayerGraph
+    params: int
+    macs: int
+    gates: tuple[str, ...]
+    dropped: tuple[Node, ...]
+
+
+def trace(model: nn.Module, *input_sizes: Sequence[int]) -> Trace:
+    """Run a model once on tensors without memory, in evaluation mode, and read its layer graph.
+
+    The model, its mode and the random states are as before afterwards.
+
+    Args:
+        model: any module.
+        input_sizes: sizes of its inputs, the samples first.
+
+    Raises:
+        ModelError: the forward pass fails.
+        RefusedError: it does what a layer graph cannot describe: products of data with data (attention), gated
+            products of two layers, layers over positions (mixers), recurrent layers, control flow or weights that
+            depend on data.
+    """
+    sizes = [_checked(size) for size in input_sizes]
+    if not sizes:
+        raise InvalidValueError("a model is traced with the size of its input, such as (1, 3, 224, 224); got none")
+    params = sum(p.numel() for p in model.parameters() if not nn.parameter.is_lazy(p))
+    path = ModulePath(model)
+    tracer = Tracer(path, handler_of)
+    with borrowed(model), path.followed(), torch.no_grad():
+        inputs = [torch.empty(size, device="meta") for size in sizes]
+        for k, x in enumerate(inputs):
+            dim, name = min(1, x.ndim - 1), f"input {k}" if len(inputs) > 1 else "input"
+            node = tracer.drafts.add(Node(name, "input", x.shape[dim], tuple(x.shape[2:])))
+            tracer.track(x, fresh(node, x.shape, dim))
+        outputs = _run(model, inputs, tracer, params)
+    values = [v for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and (v := tracer.value(leaf)) is not None]
+    if not values:
+        raise ModelError(f"{type(model).__name__} returns nothing that depends on its input")
+    tracer.drafts.add(Node("output", "output", 0, operands=tuple(operand(v) for v in values)))
+    refused = tracer.drafts.refused()
+    if refused is not None:
+        raise RefusedError(*refused, params=params, macs=tracer.macs)
+    return Trace(tracer.drafts.graph(), params, tracer.macs, tuple(tracer.cut), tuple(tracer.drafts.dropped()))
+
+
+def _run(model: nn.Module, inputs: Sequence[Tensor], tracer: Tracer, params: int) -> Any:
+    try:
+        with tracer:
+            return model(*inputs)
+    except DataDependentError as error:
+        raise RefusedError(error.module, error.reason, params=params, macs=tracer.macs) from error
+    except Exception as error:
+        where = tracer.path.failed or type(model).__name__
+        sizes = ", ".join(str(tuple(x.shape)) for x in inputs)
+        said = f"{type(error).__name__}: {first_line(error)}"
+        raise ModelError(f"the forward pass fails in {where} on {sizes}: {said}") from error
+
+
+def _checked(size: Sequence[int]) -> tuple[int, ...]:
+    if not size or any(not isinstance(n, int) or n < 1 for n in size):
+        raise InvalidValueError(f"an input size must be positive whole numbers, got {tuple(size)!r}")
+    return tuple(size)
