@@ -14,6 +14,7 @@ from torch import nn
 from nnmass import DenseCNN
 from nnmass.errors import ModelError
 from nnmass.networks import build
+from nnmass.tracing import analyze
 from nnmass.tracing.exported_module import _OPENS_FILES
 from nnmass.tracing.sources import load_model
 
@@ -153,6 +154,22 @@ def test_parameters_are_on_meta_and_buffers_have_values(file):
     assert module.order.tolist() == [2, 0, 1]
     assert module.weights.tolist() == [0, 1, 2, 3]
     assert module.nothing.shape == (0, 3)
+
+
+def test_operators_have_the_places_that_they_had(file):
+    module = load_model(str(file)).module
+    assert {"stem", "left", "right", "norm", "head"} <= {name for name, _ in module.named_modules()}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
+def test_an_analysis_is_that_of_the_original(tmp_path, name):
+    original = load_model(f"torchvision:{name}")
+    program = torch.export.export(original.module.to_empty(device="cpu").eval(), (torch.rand(1, 3, 64, 64),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    model = load_model(str(tmp_path / "net.pt2"))
+    found, expected = (analyze(module, (1, 3, 64, 64)) for module in (model.module, original.module))
+    assert (found.nn_mass, found.params, found.macs) == (expected.nn_mass, expected.params, expected.macs)
+    assert [node.name for node in found.graph.nodes] == [node.name for node in expected.graph.nodes]
 
 
 def test_an_open_batch_is_one_and_other_sizes_are_those_of_the_example(file):

@@ -4,6 +4,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 
 from nnmass.errors import ModelError
 from nnmass.tracing.exported_arguments import DEVICE, DTYPES, Name, argument, filled
-from nnmass.tracing.named_tensors import register_tensors, tensors_of
+from nnmass.tracing.parts import part_at, register_tensors, tensors_of
 
 _OPENS_FILES = {"from_file", "save"}
 _ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.floordiv, operator.truediv, operator.mod)
@@ -30,11 +31,13 @@ class _Node:
     positional: list[Any]
     keyword: dict[str, Any]
     results: Any
+    place: str
 
 
 class ExportedModule(nn.Module):
     """Runs the graph of an exported program, node by node, with PyTorch's own operators and no other code.
 
+    Tensors and operators have the places that they had in the original module; its structure is `Part` by `Part` there.
     Its inputs are the tensors of the exported call in order, however they were nested there; its result is the tensor,
     or the tuple of tensors, that the call gave.  The program's guards are not checked.
 
@@ -58,6 +61,7 @@ class ExportedModule(nn.Module):
         results = [spec["user_output"]["arg"] for spec in signature["output_specs"] if "user_output" in spec]
         self._results = [argument(result) for result in results]
         names = register_tensors(self, tensors)
+        self._places = {node.place: part_at(self, node.place) for node in self._nodes if node.place}
         for spec in signature["input_specs"]:
             self._add_input(spec, graph, names)
 
@@ -86,7 +90,8 @@ class ExportedModule(nn.Module):
         values[DEVICE.name] = inputs[0].device if inputs else torch.device("cpu")
         for node in self._nodes:
             keyword = {key: filled(value, values) for key, value in node.keyword.items()}
-            _assign(values, node.results, node.function(*filled(node.positional, values), **keyword))
+            run = partial(node.function, *filled(node.positional, values), **keyword)
+            _assign(values, node.results, self._places[node.place](run) if node.place else run())
         results = tuple(filled(self._results, values))
         return results[0] if len(results) == 1 else results
 
@@ -96,9 +101,16 @@ def _node(node: Mapping[str, Any]) -> _Node:
     arguments = [(given["name"], argument(given["arg"])) for given in node["inputs"]]
     names = [argument(output) for output in node["outputs"]]
     results = names[0] if len(names) == 1 else names or None
+    place = _place(node["metadata"])
     if node["target"] in _ON_SIZES:
-        return _Node(function, [value for _, value in arguments], {}, results)
-    return _Node(function, [], dict(arguments), results)
+        return _Node(function, [value for _, value in arguments], {}, results, place)
+    return _Node(function, [], dict(arguments), results, place)
+
+
+def _place(metadata: Mapping[str, str]) -> str:
+    """Path of the module that ran an operator, the last one of ``L__self__conv1,conv1,torch.nn.Conv2d;...``."""
+    fields = metadata.get("nn_module_stack", "").rpartition(";")[2].split(",")
+    return fields[1] if len(fields) > 1 else ""
 
 
 def _function(target: str) -> Callable[..., Any]:

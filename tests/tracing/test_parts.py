@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from nnmass.errors import ModelError
-from nnmass.tracing.named_tensors import register_tensors, tensors_of
+from nnmass.tracing.parts import part_at, register_tensors, tensors_of
 
 
 def test_names_become_paths():
@@ -28,6 +28,33 @@ def test_names_that_pytorch_cannot_use_are_kept_in_another_form(name):
     assert names[name] == "/" + name.replace(".", "/")
     assert tensors_of(module)[names[name]] is tensors[name]
     assert module.training is True
+
+
+def test_parts_run_functions_where_they_are():
+    module, seen = nn.Module(), []
+    register_tensors(module, {"block.0.weight": torch.ones(1)})
+    part = part_at(module, "block.0")
+    assert part is module.get_submodule("block.0")
+    assert part_at(module, "block.0") is part
+    part.register_forward_hook(lambda module, _, result: seen.append((module, result)))
+    assert part(lambda: 3) == 3
+    assert seen == [(part, 3)]
+
+
+@pytest.mark.parametrize("path", ["block..conv", "/a/b.c/", "forward", "", "weight.part"])
+def test_any_path_has_a_part(path):
+    module = nn.Module()
+    register_tensors(module, {"weight": torch.ones(1)})
+    part = part_at(module, path)
+    assert part is part_at(module, path)
+    assert part in set(module.modules())
+
+
+def test_a_place_is_no_tensor():
+    module = nn.Module()
+    module.register_buffer("/a//b", torch.ones(1))
+    with pytest.raises(ModelError, match=r"'a..b' is both a place and a tensor"):
+        part_at(module, "a..b")
 
 
 def test_names_that_cannot_be_told_apart_are_refused():

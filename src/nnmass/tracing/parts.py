@@ -1,6 +1,6 @@
-"""Tensors of a graph file as parameters and buffers of a module, under the names that the file gives them."""
+"""A module tree for a graph file: tensors under the names that the file gives them, operators at their places."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -9,8 +9,28 @@ from torch import nn
 from nnmass.errors import ModelError
 
 
+class Part(nn.Module):
+    """A place in the tree: it holds tensors, and what is computed here is seen as this module's work by hooks."""
+
+    def forward(self, function: Callable[[], Any]) -> Any:
+        """Call a function."""
+        return function()
+
+
+def part_at(module: nn.Module, path: str) -> nn.Module:
+    """Find or make the part with that path, or one as like it as PyTorch allows.
+
+    Raises:
+        ModelError: its path leads through a tensor.
+    """
+    part = _walk(module, path.split(".")) or _walk(module, ["/" + path.replace(".", "/")])
+    if part is None:
+        raise ModelError(f"{path!r} is both a place and a tensor")
+    return part
+
+
 def register_tensors(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    """Register parameters and buffers by name; ``features.0.weight`` becomes one of a submodule ``features.0``.
+    """Register parameters and buffers by name; ``features.0.weight`` becomes one of a part ``features.0``.
 
     Args:
         module: where to.
@@ -35,7 +55,7 @@ def tensors_of(module: nn.Module) -> dict[str, Any]:
 
 def _register(module: nn.Module, name: str, tensor: torch.Tensor) -> str:
     for path in (name.split("."), ["/" + name.replace(".", "/")]):
-        owner = _submodule(module, path[:-1])
+        owner = _walk(module, path[:-1])
         if owner is not None and path[-1] and not hasattr(owner, path[-1]):
             if isinstance(tensor, nn.Parameter):
                 owner.register_parameter(path[-1], tensor)
@@ -45,14 +65,14 @@ def _register(module: nn.Module, name: str, tensor: torch.Tensor) -> str:
     raise ModelError(f"two tensors are called {name!r}")
 
 
-def _submodule(module: nn.Module, path: list[str]) -> nn.Module | None:
-    """Find or make a submodule; None where its path leads to something else."""
-    for part in path:
-        child = getattr(module, part, None) if part else module
+def _walk(module: nn.Module, path: list[str]) -> nn.Module | None:
+    """Follow a path, making what is not there; None where it leads to something else."""
+    for name in path:
+        child = getattr(module, name, None) if name else module
         if child is None:
-            child = nn.Module()
-            module.add_module(part, child)
-        elif not part or not isinstance(child, nn.Module):
+            child = Part()
+            module.add_module(name, child)
+        elif not name or not isinstance(child, nn.Module):
             return None
         module = child
     return module
