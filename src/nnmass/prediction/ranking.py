@@ -75,7 +75,8 @@ class Ranking:
         measures: by measure (`MEASURES`) and quantity.
         leads: by measure and rival, the first quantity's value minus the rival's, on the same resamples.
         partial: by kind (``"rank"``, ``"linear"``) and name, e.g. ``"nn_mass given macs"``, the partial correlation
-            with the outcome; None where what is given leaves nothing of the quantity or of the outcome.
+            with the outcome; None where what is given leaves nothing of the quantity or of the outcome, in the sample
+            or in most resamples.
     """
 
     n: int
@@ -162,8 +163,15 @@ def _partial(
         for quantity, given in wanted:
             name = f"{quantity} given {', '.join(given)}"
             values = within.correlation(prepared[quantity], outcome, [prepared[other] for other in given])
-            found[kind][name] = None if np.isnan(values[0]) else Estimate.of(values, name=name)
+            found[kind][name] = _if_defined(values)
     return found
+
+
+def _if_defined(values: FloatArray) -> Estimate | None:
+    try:
+        return Estimate.of(values)
+    except FitError:
+        return None
 
 
 def _plain(table: Mapping[str, Mapping[str, Estimate | None]]) -> dict[str, dict[str, Any]]:
