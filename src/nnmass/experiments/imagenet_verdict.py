@@ -1,0 +1,100 @@
+"""What the published accuracies show, in words that follow from the numbers."""
+
+from typing import Literal, TypeAlias
+
+from nnmass.experiments.imagenet_published import ImagenetPublished
+from nnmass.prediction import Estimate
+
+Sign: TypeAlias = Literal["above", "below", "open"]
+
+_NAMES = {"params": "parameters", "macs": "MACs"}
+
+
+def verdict(outcome: ImagenetPublished) -> list[str]:
+    """Say in plain sentences what is shown, and what is not."""
+    return [
+        *(_against(outcome, rival) for rival in ("macs", "params")),
+        _group_by_group(outcome),
+        _given_macs(outcome),
+        _pairs(outcome),
+    ]
+
+
+def sign(estimate: Estimate) -> Sign:
+    """Whether the interval lies above zero, below it, or leaves it open."""
+    low, high = estimate.interval
+    return "above" if low > 0 else "below" if high < 0 else "open"
+
+
+def with_interval(estimate: Estimate, digits: int = 2) -> str:
+    """Value and interval as text."""
+    low, high = estimate.interval
+    return f"{estimate.value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _against(outcome: ImagenetPublished, rival: str) -> str:
+    pooled, name = outcome.pooled, _NAMES[rival]
+    lead = pooled.leads["spearman"][rival]
+    claim = {
+        "above": f"NN-Mass ranks published accuracies better than {name}",
+        "below": f"NN-Mass ranks published accuracies worse than {name}",
+        "open": f"NN-Mass is not shown to beat {name}, nor {name} to beat NN-Mass",
+    }[sign(lead)]
+    mass, other = (pooled.measures["spearman"][quantity].value for quantity in ("nn_mass", rival))
+    return (
+        f"{claim}: within {pooled.groups} groups of equal training ({pooled.n} weights, {pooled.units} architectures) "
+        f"the rank correlation is {mass:.2f} with mass and {other:.2f} with {name}, "
+        f"a difference of {with_interval(lead)}."
+    )
+
+
+def _group_by_group(outcome: ImagenetPublished) -> str:
+    rankings = [group.ranking for group in outcome.groups if group.ranking]
+    leads = [ranking.leads["spearman"]["macs"] for ranking in rankings]
+    higher = sum(lead.value > 0 for lead in leads)
+    lower = sum(lead.value < 0 for lead in leads)
+    shown = {kind: sum(sign(lead) == kind for lead in leads) for kind in ("above", "below")}
+    return (
+        f"Group by group, mass ranks better than MACs in {higher} of {len(leads)}, worse in {lower} and alike in "
+        f"{len(leads) - higher - lower}; the interval of the difference excludes zero in {shown['above']} groups in "
+        f"favour of mass and in {shown['below']} in favour of MACs."
+    )
+
+
+def _given_macs(outcome: ImagenetPublished) -> str:
+    found = outcome.pooled.partial["rank"]
+    mass, macs = found["nn_mass given macs"], found["macs given nn_mass"]
+    if mass is None or macs is None:
+        return "Mass and MACs rank these networks alike: nothing can be said of one at equal values of the other."
+    claim = {
+        "above": "Among networks of equal MACs more mass goes with higher accuracy",
+        "below": "Among networks of equal MACs more mass goes with lower accuracy",
+        "open": "Among networks of equal MACs mass is not shown to tell which is better",
+    }[sign(mass)]
+    reverse = {
+        "above": "at equal mass more MACs go with higher accuracy",
+        "below": "at equal mass more MACs go with lower accuracy",
+        "open": "at equal mass MACs are not shown to tell either",
+    }[sign(macs)]
+    return f"{claim} (partial rank correlation {with_interval(mass)}); {reverse} ({with_interval(macs)})."
+
+
+def _pairs(outcome: ImagenetPublished) -> str:
+    mass, macs = (outcome.pairs.equal[quantity] for quantity in ("nn_mass", "macs"))
+    found = (
+        f"{len(mass.pairs)} pairs have equal mass (within 5 %) and very different cost (at least 1.5 times the MACs or "
+        f"parameters), {len(macs.pairs)} equal MACs and very different mass or parameters"
+    )
+    lead = outcome.pairs.leads["macs"]
+    if mass.difference is None or macs.difference is None or lead is None:
+        return f"{found}: too few to compare."
+    claim = {
+        "above": "equal mass means less equal accuracy than equal MACs do",
+        "below": "equal mass means more equal accuracy than equal MACs do",
+        "open": "equal mass is not shown to mean more equal accuracy than equal MACs do",
+    }[sign(lead)]
+    return (
+        f"{found}; their accuracies differ by {mass.difference.value:.2f} and {macs.difference.value:.2f} points on "
+        f"average, those of any two models of a group by {outcome.pairs.every.value:.2f}: {claim} "
+        f"(difference {with_interval(lead)} points)."
+    )

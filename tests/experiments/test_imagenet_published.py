@@ -1,0 +1,169 @@
+import copy
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from scipy import stats
+
+from nnmass.errors import FitError
+from nnmass.experiments import ImagenetPublished, PublishedGroup, verdict
+from nnmass.experiments.imagenet_verdict import sign
+from nnmass.prediction import Estimate
+
+
+def with_changed(outcome, **changes):
+    changed = copy.copy(outcome)
+    for name, value in changes.items():
+        object.__setattr__(changed, name, value)
+    return changed
+
+
+def group(outcome, name):
+    (found,) = [group for group in outcome.groups if group.recipe.name == name]
+    return found
+
+
+def test_torchvisions_first_weights_are_ranked_best_by_macs(published_outcome):
+    ranking = group(published_outcome, "torchvision-1").ranking
+    assert ranking.n == 13  # ResNets, Wide-ResNets, ResNeXts and DenseNets
+    found = {quantity: round(estimate.value, 2) for quantity, estimate in ranking.measures["spearman"].items()}
+    assert found == {"nn_mass": 0.89, "params": 0.90, "macs": 0.94}
+
+
+def test_a_group_is_ranked_by_its_answered_models(published_outcome):
+    one = group(published_outcome, "torchvision-1")
+    assert len(one.rows) == 15
+    assert {row.outcome for row in one.answered} == {"answered"}
+    rows = one.answered
+    assert one.ranking.measures["kendall"]["nn_mass"].value == pytest.approx(
+        stats.kendalltau([row.nn_mass for row in rows], [row.top1 for row in rows])[0]
+    )
+    assert one.to_dict()["left_out"]["vgg16_bn.tv_in1k"] == "uninformative: no cell of depth 2 or more"
+    assert one.to_dict()["of_another_recipe"] == {
+        "resnext101_64x4d.tv_in1k": "trained with torchvision's second recipe"
+    }
+
+
+def test_a_group_of_few_is_listed_with_the_reason(published_outcome):
+    few = group(published_outcome, "timm-ra-mobile")
+    assert (few.ranking, few.not_ranked) == (None, "only 4 of 4 models have a mass")
+    assert few.to_dict()["ranking"] is None
+    assert not {row.model for row in few.rows} & {row.model for row in published_outcome.ranked}
+
+
+def test_a_group_alike_in_a_quantity_is_listed_with_the_reason(published_outcome):
+    one = group(published_outcome, "torchvision-2-resnet")
+    alike = PublishedGroup(one.recipe, tuple(replace(row, nn_mass=5.0) for row in one.rows))
+    assert alike.not_ranked == "all networks of a group have the same nn_mass: there is nothing to rank"
+
+
+def test_groups_are_pooled_inside_and_architectures_resampled(published_outcome):
+    pooled = published_outcome.pooled
+    assert (pooled.groups, pooled.n) == (3, 13 + 7 + 6)
+    assert pooled.units == len({row.architecture for row in published_outcome.ranked}) == 13
+    shifted = ImagenetPublished(
+        tuple(
+            PublishedGroup(one.recipe, tuple(replace(row, top1=row.top1 + 5 * i) for row in one.rows))
+            for i, one in enumerate(published_outcome.groups)
+        )
+    )
+    for quantity, estimate in pooled.measures["r2"].items():
+        assert shifted.pooled.measures["r2"][quantity].value == pytest.approx(estimate.value)
+
+
+def test_pairs_of_equal_mass_name_the_costlier_first(published_outcome):
+    pairs = {(a.model, b.model) for a, b in published_outcome.equal_mass_pairs()}
+    assert (
+        pairs
+        == {
+            ("wide_resnet50_2.tv_in1k", "resnext50_32x4d.tv_in1k"),
+            ("densenet161.tv_in1k", "resnet34.tv_in1k"),
+            ("wide_resnet50_2.tv2_in1k", "resnext50_32x4d.tv2_in1k"),
+        }
+        | pairs
+    )
+    assert all(a.group == b.group and a.macs >= b.macs for a, b in published_outcome.equal_mass_pairs())
+
+
+def test_without_a_group_there_is_nothing_to_rank(published_outcome):
+    with pytest.raises(FitError, match="no group of published models has 6 with a mass"):
+        ImagenetPublished((group(published_outcome, "timm-ra-mobile"),))
+
+
+def test_the_verdict_says_that_mass_is_not_shown_to_beat_macs(published_outcome):
+    first, second, third, fourth, _ = verdict(published_outcome)
+    assert first.startswith("NN-Mass is not shown to beat MACs, nor MACs to beat NN-Mass: within 3 groups")
+    assert "26 weights, 13 architectures" in first
+    assert "parameters" in second
+    assert "of 3, worse in" in third
+    assert "partial rank correlation" in fourth
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        ((0.1, 0.3), "NN-Mass ranks published accuracies better than MACs"),
+        ((-0.3, -0.1), "NN-Mass ranks published accuracies worse than MACs"),
+        ((-0.3, 0.1), "NN-Mass is not shown to beat MACs, nor MACs to beat NN-Mass"),
+    ],
+)
+def test_the_verdict_follows_the_interval(published_outcome, interval, words):
+    pooled = published_outcome.pooled
+    leads = pooled.leads | {"spearman": pooled.leads["spearman"] | {"macs": Estimate(0.0, interval)}}
+    changed = with_changed(published_outcome, pooled=replace(pooled, leads=leads))
+    assert verdict(changed)[0].startswith(f"{words}: ")
+
+
+@pytest.mark.parametrize(
+    ("mass", "macs", "words"),
+    [
+        ((0.1, 0.3), (-0.1, 0.2), r"more mass goes with higher accuracy .* MACs are not shown to tell either"),
+        ((-0.3, -0.1), (0.1, 0.2), r"more mass goes with lower accuracy .* more MACs go with higher accuracy"),
+        ((-0.3, 0.1), (-0.2, -0.1), r"mass is not shown to tell which is better .* more MACs go with lower accuracy"),
+        (None, (0.1, 0.2), "Mass and MACs rank these networks alike"),
+    ],
+)
+def test_the_verdict_says_what_mass_adds_at_equal_macs(published_outcome, mass, macs, words):
+    pooled = published_outcome.pooled
+    rank = {
+        "nn_mass given macs": mass and Estimate(0.0, mass),
+        "macs given nn_mass": Estimate(0.0, macs),
+    }
+    changed = with_changed(published_outcome, pooled=replace(pooled, partial=pooled.partial | {"rank": rank}))
+    assert re.search(words, verdict(changed)[3])
+
+
+@pytest.mark.parametrize(
+    ("lead", "words"),
+    [
+        ((0.1, 0.3), "equal mass means less equal accuracy than equal MACs do"),
+        ((-0.3, -0.1), "equal mass means more equal accuracy than equal MACs do"),
+        ((-0.3, 0.1), "equal mass is not shown to mean more equal accuracy"),
+        (None, "too few to compare"),
+    ],
+)
+def test_the_verdict_compares_pairs(published_outcome, lead, words):
+    pairs, known = published_outcome.pairs, Estimate(1.0, (0.5, 1.5))
+    equal = {name: replace(found, difference=known) for name, found in pairs.equal.items()}
+    changed = replace(pairs, equal=equal, leads={"macs": lead and Estimate(0.0, lead), "params": None})
+    assert words in verdict(with_changed(published_outcome, pairs=changed))[4]
+
+
+def test_signs_are_those_of_whole_intervals():
+    assert [sign(Estimate(0.0, interval)) for interval in ((0.1, 1), (-1, -0.1), (-1, 1), (0, 1), (-1, 0))] == [
+        "above",
+        "below",
+        "open",
+        "open",
+        "open",
+    ]
+
+
+def test_plain_values_are_json(published_outcome):
+    values = json.loads(json.dumps(published_outcome.to_dict(), allow_nan=False))
+    assert list(values["groups"]) == [one.recipe.name for one in published_outcome.groups]
+    assert values["pooled"]["n"] == 26
+    assert len(values["equal_mass_pairs"]) == values["pairs"]["equal"]["nn_mass"]["pairs"]
+    pair = values["equal_mass_pairs"][0]
+    assert set(pair) == {"costlier", "cheaper", "difference"}
