@@ -100,19 +100,26 @@ def test_the_verdict_says_that_mass_is_not_shown_to_beat_macs(published_outcome)
     assert "partial rank correlation" in fourth
 
 
+ABOVE, BELOW, OPEN = (Estimate(0.0, interval) for interval in ((0.1, 0.3), (-0.3, -0.1), (-0.3, 0.1)))
+
+
 @pytest.mark.parametrize(
-    ("interval", "words"),
+    ("by_rank", "by_line", "words"),
     [
-        ((0.1, 0.3), "NN-Mass ranks published accuracies better than MACs"),
-        ((-0.3, -0.1), "NN-Mass ranks published accuracies worse than MACs"),
-        ((-0.3, 0.1), "NN-Mass is not shown to beat MACs, nor MACs to beat NN-Mass"),
+        (OPEN, OPEN, "NN-Mass is not shown to beat MACs, nor MACs to beat NN-Mass"),
+        (ABOVE, ABOVE, "NN-Mass is ahead of MACs by rank and as a line in the logarithm"),
+        (ABOVE, OPEN, "NN-Mass is ahead of MACs by rank, but not shown to be so as a line in the logarithm"),
+        (BELOW, ABOVE, "NN-Mass is ahead of MACs as a line in the logarithm, but behind by rank"),
+        (BELOW, BELOW, "NN-Mass does not beat MACs: it is behind by rank and as a line in the logarithm"),
+        (OPEN, BELOW, "NN-Mass does not beat MACs: it is behind as a line in the logarithm, and not ahead by rank"),
     ],
 )
-def test_the_verdict_follows_the_interval(published_outcome, interval, words):
+def test_the_verdict_follows_the_intervals(published_outcome, by_rank, by_line, words):
     pooled = published_outcome.pooled
-    leads = pooled.leads | {"spearman": pooled.leads["spearman"] | {"macs": Estimate(0.0, interval)}}
+    leads = {measure: dict(rivals) for measure, rivals in pooled.leads.items()}
+    leads["spearman"]["macs"], leads["r2"]["macs"] = by_rank, by_line
     changed = with_changed(published_outcome, pooled=replace(pooled, leads=leads))
-    assert verdict(changed)[0].startswith(f"{words}: ")
+    assert verdict(changed)[0].startswith(f"{words}: within 3 groups")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from nnmass.prediction import Estimate
 Sign: TypeAlias = Literal["above", "below", "open"]
 
 _NAMES = {"params": "parameters", "macs": "MACs"}
+_MEASURES = {"spearman": "by rank", "r2": "as a line in the logarithm"}
 
 
 def verdict(outcome: ImagenetPublished) -> list[str]:
@@ -34,18 +35,29 @@ def with_interval(estimate: Estimate, digits: int = 2) -> str:
 
 def _against(outcome: ImagenetPublished, rival: str) -> str:
     pooled, name = outcome.pooled, _NAMES[rival]
-    lead = pooled.leads["spearman"][rival]
-    claim = {
-        "above": f"NN-Mass ranks published accuracies better than {name}",
-        "below": f"NN-Mass ranks published accuracies worse than {name}",
-        "open": f"NN-Mass is not shown to beat {name}, nor {name} to beat NN-Mass",
-    }[sign(lead)]
-    mass, other = (pooled.measures["spearman"][quantity].value for quantity in ("nn_mass", rival))
-    return (
-        f"{claim}: within {pooled.groups} groups of equal training ({pooled.n} weights, {pooled.units} architectures) "
-        f"the rank correlation is {mass:.2f} with mass and {other:.2f} with {name}, "
-        f"a difference of {with_interval(lead)}."
+    lead = {measure: pooled.leads[measure][rival] for measure in _MEASURES}
+    (rank, its_rank), (line, its_line) = (
+        [pooled.measures[measure][quantity].value for quantity in ("nn_mass", rival)] for measure in _MEASURES
     )
+    return (
+        f"{_claim(lead, name)}: within {pooled.groups} groups of equal training ({pooled.n} weights, {pooled.units} "
+        f"architectures) the rank correlation is {rank:.2f} with mass and {its_rank:.2f} with {name}, a difference of "
+        f"{with_interval(lead['spearman'])}; a line in the logarithm explains {line:.0%} and {its_line:.0%} of the "
+        f"variance, a difference of {with_interval(lead['r2'])}."
+    )
+
+
+def _claim(lead: dict[str, Estimate], name: str) -> str:
+    ahead, behind, open_ = (
+        " and ".join(words for measure, words in _MEASURES.items() if sign(lead[measure]) == kind)
+        for kind in ("above", "below", "open")
+    )
+    if not ahead and not behind:
+        return f"NN-Mass is not shown to beat {name}, nor {name} to beat NN-Mass"
+    if not ahead:
+        return f"NN-Mass does not beat {name}: it is behind {behind}" + (f", and not ahead {open_}" if open_ else "")
+    rest = f", but behind {behind}" if behind else f", but not shown to be so {open_}" if open_ else ""
+    return f"NN-Mass is ahead of {name} {ahead}{rest}"
 
 
 def _group_by_group(outcome: ImagenetPublished) -> str:
