@@ -72,7 +72,7 @@ def test_groups_are_pooled_inside_and_architectures_resampled(published_outcome)
         assert shifted.pooled.measures["r2"][quantity].value == pytest.approx(estimate.value)
 
 
-def test_pairs_of_equal_mass_name_the_costlier_first(published_outcome):
+def test_pairs_of_equal_mass_name_the_one_of_more_macs_first(published_outcome):
     pairs = {(a.model, b.model) for a, b in published_outcome.equal_mass_pairs()}
     assert (
         pairs
@@ -84,6 +84,8 @@ def test_pairs_of_equal_mass_name_the_costlier_first(published_outcome):
         | pairs
     )
     assert all(a.group == b.group and a.macs >= b.macs for a, b in published_outcome.equal_mass_pairs())
+    ratios = [a.macs / b.macs for a, b in published_outcome.equal_mass_pairs()]
+    assert ratios == sorted(ratios, reverse=True)
 
 
 def test_without_a_group_there_is_nothing_to_rank(published_outcome):
@@ -173,4 +175,6 @@ def test_plain_values_are_json(published_outcome):
     assert values["pooled"]["n"] == 26
     assert len(values["equal_mass_pairs"]) == values["pairs"]["equal"]["nn_mass"]["pairs"]
     pair = values["equal_mass_pairs"][0]
-    assert set(pair) == {"costlier", "cheaper", "difference"}
+    assert (pair["more_macs"], pair["fewer_macs"]) == tuple(r.model for r in published_outcome.equal_mass_pairs()[0])
+    assert pair["macs_ratio"] >= 1.5 or not 1 / 1.5 < pair["params_ratio"] < 1.5
+    assert pair["nn_mass"][0] == pytest.approx(pair["nn_mass"][1], rel=0.05)

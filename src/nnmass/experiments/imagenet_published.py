@@ -98,9 +98,10 @@ class ImagenetPublished:
             object.__setattr__(self, name, value)
 
     def equal_mass_pairs(self) -> list[tuple[PublishedRow, PublishedRow]]:
-        """Pairs of equal mass and very different cost, the costlier one first."""
+        """Pairs of equal mass and very different cost, the one of more MACs first; the largest ratio of MACs on top."""
         pairs = [(self.ranked[i], self.ranked[j]) for i, j in self.pairs.equal["nn_mass"].pairs]
-        return [(a, b) if (a.macs or 0) >= (b.macs or 0) else (b, a) for a, b in pairs]
+        ordered = [(a, b) if (a.macs or 0) >= (b.macs or 0) else (b, a) for a, b in pairs]
+        return sorted(ordered, key=lambda pair: -_ratio(pair[0], pair[1], "macs"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -109,7 +110,14 @@ class ImagenetPublished:
             "pooled": self.pooled.to_dict(),
             "pairs": self.pairs.to_dict(),
             "equal_mass_pairs": [
-                {"costlier": a.model, "cheaper": b.model, "difference": a.top1 - b.top1}
+                {
+                    "more_macs": a.model,
+                    "fewer_macs": b.model,
+                    "nn_mass": [a.nn_mass, b.nn_mass],
+                    "params_ratio": _ratio(a, b, "params"),
+                    "macs_ratio": _ratio(a, b, "macs"),
+                    "top1": [a.top1, b.top1],
+                }
                 for a, b in self.equal_mass_pairs()
             ],
         }
@@ -153,6 +161,10 @@ def _sample(rows: Sequence[PublishedRow]) -> Sample:
         [row.group for row in rows],
         [row.architecture for row in rows],
     )
+
+
+def _ratio(a: PublishedRow, b: PublishedRow, quantity: str) -> float:
+    return float(getattr(a, quantity) / getattr(b, quantity))
 
 
 def _write(rows: Sequence[PublishedRow], path: Path) -> None:

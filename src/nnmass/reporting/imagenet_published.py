@@ -70,9 +70,8 @@ def imagenet_pooled_rows(outcome: ImagenetPublished) -> TextTable:
 
 
 def imagenet_pair_rows(outcome: ImagenetPublished) -> TextTable:
-    """Pairs of equal mass and very different cost, the most unequal accuracies first."""
-    columns = ("equal mass: costlier, cheaper", "mass", "params", "MACs", "top-1 %", "difference")
-    pairs = sorted(outcome.equal_mass_pairs(), key=lambda pair: -abs(pair[0].top1 - pair[1].top1))
+    """Pairs of equal mass and very different cost."""
+    columns = ("equal mass: more MACs, fewer MACs", "mass", "params", "MACs", "top-1 %", "difference")
     rows = [
         (
             f"{a.model}, {b.architecture}",
@@ -82,7 +81,7 @@ def imagenet_pair_rows(outcome: ImagenetPublished) -> TextTable:
             f"{a.top1:.2f}, {b.top1:.2f}",
             f"{a.top1 - b.top1:+.2f}",
         )
-        for a, b in pairs
+        for a, b in outcome.equal_mass_pairs()
     ]
     return columns, rows
 
