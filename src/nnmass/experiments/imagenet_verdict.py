@@ -74,21 +74,23 @@ def _group_by_group(outcome: ImagenetPublished) -> str:
 
 
 def _given_macs(outcome: ImagenetPublished) -> str:
-    found = outcome.pooled.partial["rank"]
-    mass, macs = found["nn_mass given macs"], found["macs given nn_mass"]
-    if mass is None or macs is None:
-        return "Mass and MACs rank these networks alike: nothing can be said of one at equal values of the other."
-    claim = {
-        "above": "Among networks of equal MACs more mass goes with higher accuracy",
-        "below": "Among networks of equal MACs more mass goes with lower accuracy",
-        "open": "Among networks of equal MACs mass is not shown to tell which is better",
-    }[sign(mass)]
-    reverse = {
-        "above": "at equal mass more MACs go with higher accuracy",
-        "below": "at equal mass more MACs go with lower accuracy",
-        "open": "at equal mass MACs are not shown to tell either",
-    }[sign(macs)]
-    return f"{claim} (partial rank correlation {with_interval(mass)}); {reverse} ({with_interval(macs)})."
+    mass = _added(outcome, "nn_mass given macs", "more mass goes")
+    macs = _added(outcome, "macs given nn_mass", "more MACs go")
+    return f"Among networks of equal MACs, {mass}; among networks of equal mass, {macs}."
+
+
+def _added(outcome: ImagenetPublished, name: str, more: str) -> str:
+    """What one quantity tells at equal values of the other, by its partial correlations of ranks and of logarithms."""
+    words = {
+        "above": f"{more} with higher accuracy",
+        "below": f"{more} with lower accuracy",
+        "open": "nothing is shown",
+    }
+    said = []
+    for kind, of in (("rank", "ranks"), ("linear", "logarithms")):
+        found = outcome.pooled.partial[kind][name]
+        said.append(f"{words[sign(found)]} by {of} ({with_interval(found)})" if found else f"{of} tell nothing")
+    return " and ".join(said)
 
 
 def _pairs(outcome: ImagenetPublished) -> str:

@@ -14,6 +14,8 @@ Left out, though they have six models or more:
 - ``miil_in1k``: pruned networks beside unpruned ones.
 - ``a2_in1k``, ``a3_in1k``: the architectures of ``a1_in1k`` once more, trained for shorter.
 - SENets in ``in1k``: five were trained alike, SENet-154 for a competition.
+- RepGhostNets in ``in1k``: the wider three were trained with RandAugment, the other five without.
+- ``ssld_stage1_in22k_in1k``, ``ssld_stage2_ft_in1k``: PP-HGNetV2s, distilled; the teacher is stated for one of seven.
 - ``in1k`` as a whole: weights of many authors; groups of one author each are taken from it.
 - EfficientNets of one author: each has an image size of its own.
 """
@@ -89,7 +91,8 @@ RECIPE_GROUPS = (
         "ra_in1k",
         224,
         r"mobilenetv2_.*|mobilenetv3_.*|efficientnet_(b0|es|lite0)|mixnet_xl",
-        "timm's RandAugment template: RMSProp, exponential decay in steps, EMA, RandAugment, random erasing",
+        "timm's RandAugment template: RMSProp, decay in steps, EMA, RandAugment, random erasing, 450 or 600 epochs; "
+        "details vary by model",
     ),
     RecipeGroup(
         "timm-a1",
@@ -103,14 +106,15 @@ RECIPE_GROUPS = (
         "a1h_in1k",
         224,
         r".*",
-        "A1 with stronger augmentation and dropout",
+        "A1 with stronger augmentation and dropout; details vary by model",
     ),
     RecipeGroup(
         "timm-ra4",
         "ra4_e3600_r224_in1k",
         224,
         r".*",
-        "one series of settings, after MobileNetV4's and ResNet strikes back: 3600 epochs, RandAugment",
+        "one series of settings, after MobileNetV4's and ResNet strikes back: 3600 epochs, RandAugment; details "
+        "vary by model",
     ),
     RecipeGroup(
         "timm-c2ns-darknet",
@@ -124,7 +128,7 @@ RECIPE_GROUPS = (
         "rmsp_in1k",
         224,
         r".*",
-        "a plain recipe of RMSProp, random erasing and mixup for small networks found by search",
+        "timm's plain template for small networks: RMSProp, EMA, random erasing, mixup; details vary by model",
     ),
     RecipeGroup(
         "dla",
@@ -141,29 +145,15 @@ RECIPE_GROUPS = (
         "Res2Nets by their authors, trained as the ResNets they stem from",
     ),
     RecipeGroup(
-        "repghostnet",
-        "in1k",
-        224,
-        r"repghostnet_.*",
-        "RepGhostNets of eight widths by their authors",
-    ),
-    RecipeGroup(
         "tf-mobilenetv3",
         "in1k",
         224,
         r"tf_mobilenetv3_.*",
-        "Google's MobileNetV3s: two sizes, two widths, and the minimalistic variants",
+        "Google's MobileNetV3s, trained as their paper says: two sizes, two widths, and the minimalistic variants",
     ),
     RecipeGroup("hrnet", "ms_in1k", 224, r"hrnet_.*", "HRNets by their authors: SGD, 100 epochs, one setting for all"),
     RecipeGroup(
         "hardcorenas", "miil_green_in1k", 224, r"hardcorenas_.*", "six networks of one search, trained in one way"
-    ),
-    RecipeGroup(
-        "hgnetv2",
-        "ssld_stage1_in22k_in1k",
-        224,
-        r"hgnetv2_.*",
-        "PaddlePaddle's PP-HGNetV2s, distilled from one teacher in one way",
     ),
     RecipeGroup(
         "facebook-semi-weak",
