@@ -123,16 +123,25 @@ def test_the_verdict_follows_the_intervals(published_outcome, by_rank, by_line, 
     assert verdict(changed)[0].startswith(f"{words}: within 3 groups")
 
 
+def with_partial(outcome, mass, macs):
+    kinds = zip(("rank", "linear"), mass, macs, strict=True)
+    partial = {kind: {"nn_mass given macs": first, "macs given nn_mass": second} for kind, first, second in kinds}
+    return with_changed(outcome, pooled=replace(outcome.pooled, partial=partial))
+
+
 def test_the_verdict_says_what_mass_adds_at_equal_macs(published_outcome):
-    partial = {
-        "rank": {"nn_mass given macs": OPEN, "macs given nn_mass": ABOVE},
-        "linear": {"nn_mass given macs": BELOW, "macs given nn_mass": None},
-    }
-    changed = with_changed(published_outcome, pooled=replace(published_outcome.pooled, partial=partial))
-    assert verdict(changed)[3] == (
-        "Among networks of equal MACs, nothing is shown by ranks (0.00 [-0.30, 0.10]) and more mass goes with lower "
+    assert verdict(with_partial(published_outcome, (OPEN, BELOW), (ABOVE, None)))[3] == (
+        "Among networks of equal MACs, nothing is shown by ranks (0.00 [-0.30, 0.10]), and more mass goes with lower "
         "accuracy by logarithms (0.00 [-0.30, -0.10]); among networks of equal mass, more MACs go with higher accuracy "
-        "by ranks (0.00 [0.10, 0.30]) and logarithms tell nothing."
+        "by ranks (0.00 [0.10, 0.30]), and nothing can be said by logarithms (alike)."
+    )
+
+
+def test_the_verdict_says_once_what_ranks_and_logarithms_both_show(published_outcome):
+    assert verdict(with_partial(published_outcome, (ABOVE, ABOVE), (OPEN, OPEN)))[3] == (
+        "Among networks of equal MACs, more mass goes with higher accuracy by ranks (0.00 [0.10, 0.30]) and by "
+        "logarithms (0.00 [0.10, 0.30]); among networks of equal mass, nothing is shown by ranks (0.00 [-0.30, 0.10]) and by "
+        "logarithms (0.00 [-0.30, 0.10])."
     )
 
 

@@ -86,11 +86,12 @@ def _added(outcome: ImagenetPublished, name: str, more: str) -> str:
         "below": f"{more} with lower accuracy",
         "open": "nothing is shown",
     }
-    said = []
+    said: dict[str, list[str]] = {}
     for kind, of in (("rank", "ranks"), ("linear", "logarithms")):
         found = outcome.pooled.partial[kind][name]
-        said.append(f"{words[sign(found)]} by {of} ({with_interval(found)})" if found else f"{of} tell nothing")
-    return " and ".join(said)
+        claim, value = (words[sign(found)], with_interval(found)) if found else ("nothing can be said", "alike")
+        said.setdefault(claim, []).append(f"by {of} ({value})")
+    return ", and ".join(f"{claim} {' and '.join(values)}" for claim, values in said.items())
 
 
 def _pairs(outcome: ImagenetPublished) -> str:

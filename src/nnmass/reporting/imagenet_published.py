@@ -133,7 +133,7 @@ def _leads(axes: Any, outcome: ImagenetPublished, ranked: Sequence[PublishedGrou
         colour, marker = _look(i)
         _bar(axes, group.ranking.leads["spearman"][rival], i, colour, marker)
         names.append(f"{group.recipe.name} ({group.ranking.n})")
-    _bar(axes, outcome.pooled.leads["spearman"][rival], len(ranked), "black", "D", size=7)
+    _bar(axes, outcome.pooled.leads["spearman"][rival], len(ranked), "black", "|", size=9)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(ranked) + 1), [*names, f"{_POOLED} ({outcome.pooled.n})"], fontsize=8)
     axes.set_ylim(len(ranked) + 0.6, -0.6)
@@ -160,8 +160,9 @@ def _pair_differences(axes: Any, outcome: ImagenetPublished) -> None:
 
 
 def _bar(axes: Any, estimate: Estimate, y: float, colour: str, marker: str, *, size: float = 5) -> None:
+    edge = colour if marker == "|" else "white"
     axes.plot(estimate.interval, (y, y), "-", color=colour, linewidth=1.4, zorder=3)
-    axes.plot(estimate.value, y, marker, color=colour, markersize=size, zorder=4, markeredgecolor="white")
+    axes.plot(estimate.value, y, marker, color=colour, markersize=size, zorder=4, markeredgecolor=edge)
 
 
 def _look(i: int) -> tuple[str, str]:
