@@ -140,8 +140,8 @@ def test_the_verdict_says_what_mass_adds_at_equal_macs(published_outcome):
 def test_the_verdict_says_once_what_ranks_and_logarithms_both_show(published_outcome):
     assert verdict(with_partial(published_outcome, (ABOVE, ABOVE), (OPEN, OPEN)))[3] == (
         "Among networks of equal MACs, more mass goes with higher accuracy by ranks (0.00 [0.10, 0.30]) and by "
-        "logarithms (0.00 [0.10, 0.30]); among networks of equal mass, nothing is shown by ranks (0.00 [-0.30, 0.10]) and by "
-        "logarithms (0.00 [-0.30, 0.10])."
+        "logarithms (0.00 [0.10, 0.30]); among networks of equal mass, nothing is shown by ranks (0.00 [-0.30, 0.10]) "
+        "and by logarithms (0.00 [-0.30, 0.10])."
     )
 
 

@@ -83,8 +83,8 @@ class PublishedRow:
     @classmethod
     def of(cls, published: PublishedModel, analysis: Analysis) -> Self:
         """Put both together; an analysis whose parameters are not the published ones is a refusal."""
-        if analysis.params is not None and abs(analysis.params / 1e6 - published.params_millions) > _TOLERANCE:
-            built, known = analysis.params / 1e6, published.params_millions
+        built, known = (analysis.params or 0) / 1e6, published.params_millions
+        if analysis.outcome == "answered" and abs(built - known) > _TOLERANCE:
             analysis = Analysis("refused", f"has {built:.2f}M parameters, but {known:.2f}M are published")
         return cls(published.model, published.group, published.image_size, published.top1, **asdict(analysis))
 
