@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 from nnmass import atomic
-from nnmass.errors import NNMassError, StoreError
+from nnmass.errors import RefusedError, StoreError
 from nnmass.experiments.published_models import PublishedModel
 from nnmass.sweeps import prepare_worker
+from nnmass.tracing import analyze, load_model
 
 Outcome: TypeAlias = Literal["answered", "uninformative", "refused"]
 AnalysisProgress: TypeAlias = Callable[[int, int], None]
@@ -48,8 +49,18 @@ Analyser: TypeAlias = Callable[[str, int], Analysis]
 
 
 def analyse(architecture: str, image_size: int) -> Analysis:
-    """Analyse a timm architecture."""
-    raise NNMassError(f"{architecture} cannot be analysed: this version of nnmass has no analyser of PyTorch models")
+    """Analyse a timm architecture on images of this size.
+
+    Raises:
+        ModelError: timm is not installed, has no such model, or cannot build it.
+    """
+    loaded = load_model(f"timm:{architecture}", image_size=image_size)
+    try:
+        report = analyze(loaded.module, input_size=(1, 3, image_size, image_size))
+    except RefusedError as error:
+        return Analysis("refused", error.reason, params=error.params, macs=error.macs)
+    reason = "" if report.outcome == "answered" else "no cell holds a skip"
+    return Analysis(report.outcome, reason, report.nn_mass, report.density, report.params, report.macs)
 
 
 @dataclass(frozen=True)
