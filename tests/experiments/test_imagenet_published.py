@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -93,7 +94,7 @@ def test_without_a_group_there_is_nothing_to_rank(published_outcome):
 
 
 def test_the_verdict_says_that_mass_is_not_shown_to_beat_macs(published_outcome):
-    first, second, third, fourth, _ = verdict(published_outcome)
+    first, second, third, fourth, *_ = verdict(published_outcome)
     assert first.startswith("NN-Mass is not shown to beat MACs, nor MACs to beat NN-Mass: within 3 groups")
     assert "26 weights, 13 architectures" in first
     assert "parameters" in second
@@ -159,6 +160,31 @@ def test_the_verdict_compares_pairs(published_outcome, lead, words):
     equal = {name: replace(found, difference=known) for name, found in pairs.equal.items()}
     changed = replace(pairs, equal=equal, leads={"macs": lead and Estimate(0.0, lead), "params": None})
     assert words in verdict(with_changed(published_outcome, pairs=changed))[4]
+
+
+@pytest.mark.parametrize(
+    ("by_macs", "by_mass", "words"),
+    [
+        (
+            ABOVE,
+            OPEN,
+            r"1\.5 times the MACs is better \(\+0\.00 \[0\.10, 0\.30\] points\); .* not shown to be better or",
+        ),
+        (
+            BELOW,
+            None,
+            r"the MACs is worse .* the mass is neither shown to be better nor worse: there are too few pairs\.",
+        ),
+    ],
+)
+def test_the_verdict_says_what_more_of_the_other_gains(published_outcome, by_macs, by_mass, words):
+    pairs = published_outcome.pairs
+    equal = pairs.equal | {
+        "nn_mass": replace(pairs.equal["nn_mass"], gains={"macs": by_macs, "params": None}),
+        "macs": replace(pairs.equal["macs"], gains={"nn_mass": by_mass, "params": None}),
+    }
+    changed = with_changed(published_outcome, pairs=replace(pairs, equal=equal))
+    assert re.search(words, verdict(changed)[5])
 
 
 def test_signs_are_those_of_whole_intervals():

@@ -69,7 +69,7 @@ def test_pairs_show_masses_ratios_and_accuracies(published_outcome):
     rows = imagenet_pair_rows(published_outcome)[1]
     assert rows[-1] == (
         "densenet161.tv_in1k, resnet34",
-        "7,104, 7,104",
+        "7,104",
         "× 1.32",
         "× 2.11",
         "77.38, 73.30",

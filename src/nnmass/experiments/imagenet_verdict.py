@@ -18,6 +18,7 @@ def verdict(outcome: ImagenetPublished) -> list[str]:
         _group_by_group(outcome),
         _given_macs(outcome),
         _pairs(outcome),
+        _gains(outcome),
     ]
 
 
@@ -113,3 +114,19 @@ def _pairs(outcome: ImagenetPublished) -> str:
         f"average, those of any two models of a group by {outcome.pairs.every.value:.2f}: {claim} "
         f"(difference {with_interval(lead)} points)."
     )
+
+
+def _gains(outcome: ImagenetPublished) -> str:
+    by_macs = outcome.pairs.equal["nn_mass"].gains["macs"]
+    by_mass = outcome.pairs.equal["macs"].gains["nn_mass"]
+    return (
+        f"Of two models of equal mass, the one with at least 1.5 times the MACs is {_better(by_macs)}; of two of equal "
+        f"MACs, the one with at least 1.5 times the mass is {_better(by_mass)}."
+    )
+
+
+def _better(gain: Estimate | None) -> str:
+    if gain is None:
+        return "neither shown to be better nor worse: there are too few pairs"
+    word = {"above": "better", "below": "worse", "open": "not shown to be better or worse"}[sign(gain)]
+    return f"{word} ({gain.value:+.2f} [{gain.interval[0]:.2f}, {gain.interval[1]:.2f}] points)"
