@@ -168,12 +168,12 @@ def test_the_verdict_compares_pairs(published_outcome, lead, words):
         (
             ABOVE,
             OPEN,
-            r"1\.5 times the MACs is better \(\+0\.00 \[0\.10, 0\.30\] points\); .* not shown to be better or",
+            r"the MACs is better \(\+0\.00 \[0\.10, 0\.30\] points\); .* not shown to be better or",
         ),
         (
             BELOW,
             None,
-            r"the MACs is worse .* the mass is neither shown to be better nor worse: there are too few pairs\.",
+            r"the MACs is worse .* is neither shown to be better nor worse: there are too few pairs\.",
         ),
     ],
 )
