@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import any_model_tables
 import imagenet_tables
 from markdown_tables import table as _table
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "measurements.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "measurements.md", ROOT / "docs" / "any-model.md"]
 DATA = ("mnist", "linear", "circle")
 QUANTITIES = {"nn_mass": "log NN-Mass", "params": "log params", "macs": "log MACs"}
 MEASURES = {"mean_loss": "all epochs", "final_loss": "last epoch"}
@@ -259,9 +260,9 @@ def benchmarks() -> str:
     return _table(("what", "median", "target", "met"), rows)
 
 
-def imagenet_published(fill: Callable[[Any], str]) -> Callable[[], str]:
-    """A table of published accuracies."""
-    return lambda: fill(_read("imagenet-published/summary.json"))
+def filled_from(path: str, fill: Callable[[Any], str]) -> Callable[[], str]:
+    """A table of one result file."""
+    return lambda: fill(_read(path))
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -277,7 +278,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "isometry-cnn-fits": lambda: isometry_fits("isometry-cnn-cifar10"),
     "isometry-cnn-gaps": lambda: isometry_gaps("isometry-cnn-cifar10"),
     "isometry-cnn-theory": lambda: isometry_theory("isometry-cnn-cifar10"),
-    **{name: imagenet_published(fill) for name, fill in imagenet_tables.TABLES.items()},
+    **{name: filled_from("imagenet-published/summary.json", fill) for name, fill in imagenet_tables.TABLES.items()},
+    **{name: filled_from(path, fill) for name, (path, fill) in any_model_tables.TABLES.items()},
     "lanczos": lanczos,
     "benchmarks": benchmarks,
 }
