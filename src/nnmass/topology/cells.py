@@ -56,14 +56,14 @@ class _Search:
         last = reader if reader is not None and self._same_resolution(region.exit, reader) else None
         interior = [v for v in region.interior if v not in self.contraction.absorbed]
         vertices = (*interior, region.exit, *([last] if last is not None else []))
-        concatenates = any(self.flow.nodes[v] == CONCATENATION for v in vertices)
+        concatenates = any(self.contraction.is_concatenation(v) for v in vertices)
         levels = self._levels(region, vertices, composite=concatenates)
         if levels.depth < 2 or not sum(levels.skips):
             return None
         cell = self._describe(region, levels, concatenates, last)
         if concatenates:
             cell = replace(cell, every_layer=self._every_layer(region, (*interior, region.exit), reader))
-        self.contraction.absorb(region.entry, vertices)
+        self.contraction.absorb(region.entry, vertices, levels.last)
         return cell
 
     def _levels(self, region: Region, vertices: tuple[int, ...], *, composite: bool) -> Levels:
@@ -79,13 +79,14 @@ class _Search:
     def _describe(self, region: Region, levels: Levels, concatenates: bool, last: int | None) -> GraphCell:
         nodes, widths, layers = self.graph.nodes, list(levels.widths), levels.layers
         if last is not None and self.reader[last] == len(self.flow.nodes) - 1:
-            widths[-1] = widths[-2]  # a head: its outputs are classes
+            level = levels.of(last)  # a head: its outputs are classes
+            widths[level] += widths[level - 1] - nodes[self.flow.nodes[last]].width
         into_sum = self.flow.nodes[region.exit] != CONCATENATION
         entry = self.flow.nodes[region.entry]
         if entry < 0:
             entry = int(self.flow.contents[region.entry].sources[0])
         first = nodes[entry]
-        if concatenates and first.is_layer and first.resolution == nodes[layers[-1]].resolution:
+        if concatenates and first.is_layer and first.resolution == nodes[levels.last].resolution:
             layers = (entry, *layers)
         return GraphCell(
             entry=first.name,
