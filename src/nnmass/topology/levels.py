@@ -61,7 +61,6 @@ class Levels:
         self._number()
         self._terms: dict[int, list[tuple[Codes, int] | Mask]] = {}
         self._reaching: dict[int, Mask] = {}
-        self._chains: set[int] = set()  # layers after the first of their chain
         for vertex in self._vertices:
             if vertex in self._start:
                 self._layer(vertex)
@@ -97,9 +96,8 @@ class Levels:
 
     def _layer(self, vertex: int) -> None:
         """Place a layer one level after what it reads, or with the layer before in its chain."""
-        before = self._chained(vertex) if self._composite else None
+        before = self._before(vertex) if self._composite and vertex not in self._summed else None
         if before is not None:
-            self._chains.add(vertex)
             self._counts[self._range(before)] = False
             self._level[self._range(vertex)] = self._level[self._start[before]]
             return
@@ -108,10 +106,10 @@ class Levels:
         self._level[self._range(vertex)] = level
         self._reach(level, mask)
 
-    def _chained(self, vertex: int) -> int | None:
-        """The layer that this one alone reads, and nothing else."""
+    def _before(self, vertex: int) -> int | None:
+        """The layer within the region that this one alone reads, if it reads nothing else."""
         sources = self._graph.sources(vertex)
-        if len(sources) != 1 or sources[0] == self._entry or sources[0] not in self._start or vertex in self._summed:
+        if len(sources) != 1 or sources[0] == self._entry or sources[0] not in self._start:
             return None
         return sources[0] if self._graph.readers(sources[0]) == [vertex] else None
 
@@ -142,8 +140,8 @@ class Levels:
         self._reach(self._latest(mask), mask)
 
     def _is_branch(self, vertex: int, term: int, branch: int) -> bool:
-        alone = branch in self._start and branch not in self._chains
-        return alone and self._graph.is_linear_branch(vertex, term)
+        one_layer = branch in self._start and self._before(branch) is None
+        return one_layer and self._graph.is_linear_branch(vertex, term)
 
     def _behind(self, branch: int) -> Mask:
         """What a projection reads, if that counts."""
