@@ -202,10 +202,13 @@ class Levels:
         return [*cells, *(r for r in readers if r not in self.unrolled.cells)]
 
     def chained(self, layer):
-        """The layer before in a chain."""
+        """The layer before in a chain that is one node."""
+        return self.before(layer) if self.composite and not self.leads_to_sum(layer) else None
+
+    def before(self, layer):
+        """The layer of the region that this one reads, if nothing else reads it."""
         (source,) = self.sources(layer)
-        inside = source in self.order and self.readers(source) == [layer]
-        return source if self.composite and inside and not self.leads_to_sum(layer) else None
+        return source if source in self.order and self.readers(source) == [layer] else None
 
     def leads_to_sum(self, layer):
         readers = self.readers(layer)
@@ -220,7 +223,7 @@ class Levels:
         operand = next(o for o in self.unrolled.nodes[s].operands if channels_of(o) == term)
         (layer, *more) = {n for n, _ in real(term)}
         alone = not more and operand.linear and layer in self.order and layer not in self.unrolled.cells
-        if not alone or self.readers(layer) != [s] or self.chained(layer) is not None:
+        if not alone or self.readers(layer) != [s] or self.before(layer) is not None:
             return None
         others = [self.latest(self.behind(vertex_of(other), real(other))) for other in terms if other != term]
         return layer if max(others, default=0) > self.level[layer] else None
