@@ -201,11 +201,14 @@ class Levels:
         cells = {r for r in readers if r in self.unrolled.cells and r != vertex}
         return [*cells, *(r for r in readers if r not in self.unrolled.cells)]
 
+    def before(self, layer):
+        """The layer of the region that this one alone reads."""
+        (source,) = self.sources(layer)
+        return source if source in self.order and self.readers(source) == [layer] else None
+
     def chained(self, layer):
         """The layer before in a chain."""
-        (source,) = self.sources(layer)
-        inside = source in self.order and self.readers(source) == [layer]
-        return source if self.composite and inside and not self.leads_to_sum(layer) else None
+        return self.before(layer) if self.composite and not self.leads_to_sum(layer) else None
 
     def leads_to_sum(self, layer):
         readers = self.readers(layer)
@@ -220,7 +223,7 @@ class Levels:
         operand = next(o for o in self.unrolled.nodes[s].operands if channels_of(o) == term)
         (layer, *more) = {n for n, _ in real(term)}
         alone = not more and operand.linear and layer in self.order and layer not in self.unrolled.cells
-        if not alone or self.readers(layer) != [s] or self.chained(layer) is not None:
+        if not alone or self.readers(layer) != [s] or self.before(layer) is not None:
             return None
         others = [self.latest(self.behind(vertex_of(other), real(other))) for other in terms if other != term]
         return layer if max(others, default=0) > self.level[layer] else None
