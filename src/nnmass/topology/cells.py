@@ -26,8 +26,9 @@ def find_cells(graph: LayerGraph, *, projection: Projection = "count") -> tuple[
     it, since its outputs are classes.  In a region with concatenations (outside the cells within) chains of layers that
     nothing else reads (1x1 then 3x3) are one node, unless they lead to a term of a sum of the region, where every layer
     is a node as in a residual block; `GraphCell.every_layer` is the other reading, in which every layer is a node and
-    the reader of the last concatenation ends the cell as a sum does.  A term of a sum that is one layer, of which
-    nothing else is made and which bypasses a layer, is no node if it is linear, but a projection of the skip.
+    the reader of the last concatenation ends the cell as a sum does.  A term of a sum that is one linear layer, which
+    nothing else reads, which is no second layer of a shortcut of its own, and which bypasses a level, is no node but a
+    projection of the skip.
 
     Args:
         graph: the network.
