@@ -201,14 +201,14 @@ class Levels:
         cells = {r for r in readers if r in self.unrolled.cells and r != vertex}
         return [*cells, *(r for r in readers if r not in self.unrolled.cells)]
 
-    def chained(self, layer):
-        """The layer before in a chain that is one node."""
-        return self.before(layer) if self.composite and not self.leads_to_sum(layer) else None
-
     def before(self, layer):
-        """The layer of the region that this one reads, if nothing else reads it."""
+        """The layer of the region that this one alone reads."""
         (source,) = self.sources(layer)
         return source if source in self.order and self.readers(source) == [layer] else None
+
+    def chained(self, layer):
+        """The layer before in a chain."""
+        return self.before(layer) if self.composite and not self.leads_to_sum(layer) else None
 
     def leads_to_sum(self, layer):
         readers = self.readers(layer)

@@ -41,6 +41,10 @@ class Contraction:
         self.absorbed.update(dict.fromkeys(within, last))
         self._entries[last], self._last_layers[last] = entry, last_layer
 
+    def cells_among(self, vertices: Sequence[int]) -> list[int]:
+        """Entries of the cells that stand among these vertices, and within no other."""
+        return [self._entries[v] for v in vertices if v in self._entries and v not in self.absorbed]
+
     def last_layer(self, vertex: int) -> int:
         """Node of a layer, or of the last one of a cell."""
         return self._last_layers.get(vertex, self.flow.nodes[vertex])
