@@ -4,6 +4,13 @@ from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
 from nnmass.reporting.compression import compression_rows, summary, write_compression
 from nnmass.reporting.convergence import convergence_figure, convergence_fit_rows, convergence_rows
 from nnmass.reporting.difference import difference_figure
+from nnmass.reporting.imagenet_published import (
+    imagenet_figure,
+    imagenet_group_rows,
+    imagenet_left_out_rows,
+    imagenet_pair_rows,
+    imagenet_pooled_rows,
+)
 from nnmass.reporting.isometry import isometry_rows, isometry_summary, isometry_values, mend_rows, write_isometry
 from nnmass.reporting.isometry_experiment import isometry_figure, isometry_fit_rows, isometry_gap_rows
 from nnmass.reporting.layer_graph import layer_graph_figure
@@ -27,6 +34,11 @@ __all__ = [
     "convergence_fit_rows",
     "convergence_rows",
     "difference_figure",
+    "imagenet_figure",
+    "imagenet_group_rows",
+    "imagenet_left_out_rows",
+    "imagenet_pair_rows",
+    "imagenet_pooled_rows",
     "isometry_figure",
     "isometry_fit_rows",
     "isometry_gap_rows",

@@ -32,6 +32,7 @@ class Value:
         linear: no activation came since the nodes of the channels.
         coarse: it was enlarged by broadcasting or interpolation, or is a product of such.
         upsampled: module in which the map was enlarged, if it was.
+        weighted: its positions were scaled by data since then.
     """
 
     codes: Codes
@@ -39,6 +40,7 @@ class Value:
     linear: bool = True
     coarse: bool = False
     upsampled: str | None = None
+    weighted: bool = False
 
     @property
     def extent(self) -> int:
@@ -228,4 +230,4 @@ def concatenate(values: Sequence[Value], dim: int) -> Value:
     dims[dim] = (Axis("channel", codes.shape[dim]),) if codes.shape[dim] > 1 else ()
     upsampled = next((value.upsampled for value in values if value.upsampled), None)
     linear, coarse = all(value.linear for value in values), all(value.coarse for value in values)
-    return Value(codes, tuple(dims), linear, coarse, upsampled)
+    return Value(codes, tuple(dims), linear, coarse, upsampled, any(value.weighted for value in values))

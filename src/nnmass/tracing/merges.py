@@ -90,13 +90,16 @@ def _joined(tracer: Tracer, call: Call, tensors: Sequence[Tensor], dim: int) -> 
 def reduction(tracer: Tracer, call: Call) -> Value | None:
     """``aten::sum``, ``mean``, ``amax`` and the like: a pool over positions; over a part of the channels, a sum."""
     source = call["self"]
-    value = tracer.value(source)
-    assert value is not None
+    before = tracer.value(source)
+    assert before is not None
+    value = before
     given = call["dim"]
     dims = [given] if isinstance(given, int) else given
     chosen = sorted({d % source.ndim for d in dims} if dims else range(source.ndim))
     for dim in chosen:
         value = _without(tracer, value, dim)
+    if before.weighted and prod(value.positions) < prod(before.positions):
+        return tracer.refuse(call, reasons.ATTENTION, call.out)  # an average with weights that depend on the data
     if call["keepdim"]:
         return value
     form = [size for k, size in enumerate(value.codes.shape) if k not in chosen]

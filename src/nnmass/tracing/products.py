@@ -121,8 +121,10 @@ def product(tracer: Tracer, call: Call) -> Value | None:
     alike = (kept.extent, kept.coarse) == (gate.extent, gate.coarse)
     if alike and kept.extent == _extent_of(call.out, kept):
         return tracer.refuse(call, reasons.GATED, call.out)
+    if tracer.holds(gate, reasons.ATTENTION):
+        return tracer.refuse(call, reasons.ATTENTION, call.out)
     tracer.cut_gate()
-    return expand(kept, shape)
+    return replace(expand(kept, shape), weighted=kept.weighted or bool(gate.positions))
 
 
 def masked(value: Value, constant: Any) -> Value:

@@ -57,7 +57,9 @@ def _lies_in(folder: Path, package: str) -> bool:
 
 def _run(path: Path) -> dict[str, Any]:
     loader = SourceFileLoader(_MODULE_NAME, str(path.resolve()))
-    module = module_from_spec(ModuleSpec(_MODULE_NAME, loader, origin=loader.path))
+    spec = ModuleSpec(_MODULE_NAME, loader, origin=loader.path)
+    spec.has_location = True  # so that the file knows its __file__
+    module = module_from_spec(spec)
     sys.modules[_MODULE_NAME] = module  # dataclasses look there
     with _told(path):
         loader.exec_module(module)

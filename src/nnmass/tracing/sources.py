@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from nnmass.errors import InvalidValueError, ModelError
+from nnmass.tracing.exported_archive import read_exported_program
 from nnmass.tracing.loaded_model import LoadedModel
 from nnmass.tracing.python_file import module_from_python_file
 from nnmass.tracing.zoo import ZOOS, build_zoo_model, matching_names
@@ -15,7 +16,8 @@ def load_model(source: str, *, image_size: int | None = None) -> LoadedModel:
 
     Args:
         source: ``timm:NAME`` or ``torchvision:NAME``, built without weights; or ``FILE.py:NAME``, a function without
-            arguments or a module in a Python file.  That runs the file: do so with files that you trust.
+            arguments or a module in a Python file.  That runs the file: do so with files that you trust.  Or
+            ``FILE.pt2``, a program of `torch.export.save`: reading it runs no code from it.
         image_size: height and width of the images, instead of the source's own.
 
     Raises:
@@ -33,6 +35,8 @@ def load_model(source: str, *, image_size: int | None = None) -> LoadedModel:
         return LoadedModel(source, module_from_python_file(Path(file), name), images)
     if source.endswith(".py"):
         raise ModelError(f"{source}: say what makes the model, {source}:NAME")
+    if source.endswith(".pt2"):
+        return LoadedModel(source, *read_exported_program(Path(source), image_size=image_size))
     raise ModelError(f"{source!r} names no model: expected {_FORMS}")
 
 

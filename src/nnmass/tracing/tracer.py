@@ -129,6 +129,11 @@ class Tracer(TorchDispatchMode):
         self.drafts.refusals[index] = (self.path.name, reason)
         return unknown(index, out.shape)
 
+    def holds(self, value: Value, reason: str) -> bool:
+        """Whether a tensor holds the result of an operation that is refused for that reason."""
+        nodes = operand(value).channels.sources.tolist()
+        return any(self.drafts.refusals.get(node, ("", ""))[1] == reason for node in nodes)
+
     def cut_gate(self) -> None:
         """Note that the running module scales one tensor by another."""
         self.cut[self.path.name] = None

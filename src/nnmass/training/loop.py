@@ -42,8 +42,8 @@ def train(
 ) -> TrainingResult:
     """Train the network of a specification on a data set.
 
-    Links, weights, batches and dropout follow from ``seed``; a run that was killed and resumed gives the weights of one that
-    was not, given the same number of threads.  On a CUDA device the forward pass runs in bfloat16.
+    Links, weights, batches and dropout follow from ``seed``; a run that was killed and resumed gives the weights of
+    one that was not, given the same number of threads.  On a CUDA device the forward pass runs in bfloat16.
 
     Args:
         spec: the network.
