@@ -132,7 +132,7 @@ def test_without_a_command_the_commands_are_listed(nnmass):
 
 def test_every_command_has_help_with_an_example(nnmass):
     listed = nnmass("--help").out
-    for command in ("analyze", "compress", "train", "sweep", "fit", "reproduce"):
+    for command in ("analyze", "rank", "isometry", "compress", "train", "sweep", "fit", "reproduce"):
         assert command in listed
         assert "Example: nnmass" in nnmass(command, "--help").out
 
