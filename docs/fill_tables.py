@@ -7,12 +7,16 @@ with ``--check`` nothing is written, and a stale table is an error.
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import any_model_tables
+import imagenet_tables
+from markdown_tables import table as _table
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "measurements.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "measurements.md", ROOT / "docs" / "any-model.md"]
 DATA = ("mnist", "linear", "circle")
 QUANTITIES = {"nn_mass": "log NN-Mass", "params": "log params", "macs": "log MACs"}
 MEASURES = {"mean_loss": "all epochs", "final_loss": "last epoch"}
@@ -256,6 +260,11 @@ def benchmarks() -> str:
     return _table(("what", "median", "target", "met"), rows)
 
 
+def filled_from(path: str, fill: Callable[[Any], str]) -> Callable[[], str]:
+    """A table of one result file."""
+    return lambda: fill(_read(path))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy-fits": accuracy_fits,
     "left-out-depths": left_out_depths,
@@ -269,6 +278,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "isometry-cnn-fits": lambda: isometry_fits("isometry-cnn-cifar10"),
     "isometry-cnn-gaps": lambda: isometry_gaps("isometry-cnn-cifar10"),
     "isometry-cnn-theory": lambda: isometry_theory("isometry-cnn-cifar10"),
+    **{name: filled_from("imagenet-published/summary.json", fill) for name, fill in imagenet_tables.TABLES.items()},
+    **{name: filled_from(path, fill) for name, (path, fill) in any_model_tables.TABLES.items()},
     "lanczos": lanczos,
     "benchmarks": benchmarks,
 }
@@ -276,11 +287,6 @@ TABLES: dict[str, Callable[[], str]] = {
 
 def _fill(match: re.Match[str]) -> str:
     return f"{match[1]}\n{TABLES[match[2]]()}\n\n{match[3]}"
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ("---", *("---:" for _ in columns[1:]))
-    return "\n".join("| " + " | ".join(row) + " |" for row in (columns, rule, *rows))
 
 
 def _read(path: str) -> Any:

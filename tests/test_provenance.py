@@ -22,7 +22,7 @@ def test_it_says_what_was_run_with_what_where_and_when(monkeypatch):
 
 def test_versions_are_those_installed():
     versions = provenance()["versions"]
-    assert set(versions) == {"python", "nnmass", "numpy", "scipy", "torch", "scikit-learn"}
+    assert set(versions) == {"python", "nnmass", "numpy", "scipy", "torch", "scikit-learn", "timm"}
     assert versions["python"] == platform.python_version()
     assert versions["torch"] == version("torch")
 

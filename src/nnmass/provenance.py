@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-_PACKAGES = ("nnmass", "numpy", "scipy", "torch", "scikit-learn")
+_PACKAGES = ("nnmass", "numpy", "scipy", "torch", "scikit-learn", "timm")
 
 
 def provenance(*, seed: int | None = None) -> dict[str, Any]:

@@ -1,33 +1,105 @@
-"""``nnmass analyze``: what a specification is."""
+"""``nnmass analyze``: what the topology of a model says."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from nnmass.cli import options as o
 from nnmass.cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
+    from nnmass.architectures import Specification
+    from nnmass.errors import RefusedError
     from nnmass.topology import Cell, ResidualCell
+    from nnmass.tracing import Report
 
 
-def analyze(spec: o.SpecArgument, as_json: o.JsonOption = False) -> None:
-    """Show cells, density, NN-Mass, parameters and MACs of a specification.
+def analyze(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=o.MODEL_HELP)],
+    input_size: Annotated[
+        list[Any] | None,
+        typer.Option(parser=o.size, metavar="SIZE", help="1,3,224,224: samples first; once per input of the model."),
+    ] = None,
+    image_size: o.ImageSizeOption = None,
+    projection: o.ProjectionOption = None,
+    by_layer: Annotated[bool, typer.Option("--by-layer", help="List the layers.")] = False,
+    small_world: Annotated[
+        bool, typer.Option("--small-world", help="Measure clustering and path length of the graph of layers.")
+    ] = False,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Show cells, density, NN-Mass, parameters and MACs of any PyTorch model; nothing is trained or downloaded.
 
-    Example: nnmass analyze examples/reference.json
+    FILE.py:NAME runs the code of that file: do so with files that you trust.  The figures of a specification come from
+    closed forms; with --by-layer or --small-world its network is built and traced as well.
+
+    Example: nnmass analyze examples/reference.json --by-layer
     """
-    from nnmass.architectures import load_spec
+    from nnmass.errors import RefusedError
+    from nnmass.tracing import analyze_source
+    from nnmass.tracing.from_source import is_specification, read_specification
 
-    loaded = load_spec(spec)
-    cells = [_describe(cell) for cell in loaded.cells]
-    totals = {"nn_mass": loaded.nn_mass, "params": loaded.params, "macs": loaded.macs, "flops": 2 * loaded.macs}
+    spec = report = None
+    if is_specification(model) and not input_size:
+        spec = read_specification(model, image_size=image_size, projection=projection)
+    if spec is None or by_layer or small_world:
+        try:
+            report = analyze_source(model, input_sizes=input_size or (), image_size=image_size, projection=projection)
+        except RefusedError as error:
+            if as_json:
+                print_json(_refusal(model, error))
+                raise typer.Exit(1) from None
+            raise
     if as_json:
-        values = loaded.without_links().model_dump(mode="json", exclude_none=True)
-        print_json({"spec": values, "cells": cells, **totals})
+        traced = {} if report is None else _traced_values(report, by_layer=by_layer, small_world=small_world)
+        print_json(traced if spec is None else _closed_form(spec) | ({"traced": traced} if traced else {}))
         return
+    if spec is not None:
+        _show_specification(spec, model)
+    if report is not None:
+        _show_report(report, by_layer=by_layer, small_world=small_world)
+
+
+def _refusal(model: str, error: "RefusedError") -> dict[str, Any]:
+    """What is known of a model that NN-Mass is not defined for."""
+    costs = {"params": error.params, "macs": error.macs, "flops": 2 * error.macs}
+    return {"model": model, "outcome": "refused", "module": error.module, "reason": error.reason, **costs}
+
+
+def _traced_values(report: "Report", *, by_layer: bool, small_world: bool) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    values = report.as_dict(by_layer=by_layer)
+    return values | ({"small_world": asdict(report.graph.small_world())} if small_world else {})
+
+
+def _show_report(report: "Report", *, by_layer: bool, small_world: bool) -> None:
+    from nnmass.reporting import cell_rows, layer_rows, model_summary, small_world_line, times
+
+    title = f"{report.name} on {' and '.join(times(size) for size in report.input_sizes)}"
+    if by_layer:
+        print_table(f"{title}: layers", *layer_rows(report), wrapped=["layer"])
+    if report.cells:
+        print_table(title, *cell_rows(report), wrapped=["cell"])
+    else:
+        console.print(title, style="bold")
+    for line in model_summary(report):
+        console.print(line)
+    if small_world:
+        console.print(small_world_line(report.graph.small_world()))
+
+
+def _show_specification(spec: "Specification", source: str) -> None:
+    cells = [_describe(cell) for cell in spec.cells]
     rows = [[f"{k + 1}", *(_text(value) for value in cell.values())] for k, cell in enumerate(cells)]
-    print_table(f"{loaded.family}: {spec}", ("cell", *(name.replace("_", " ") for name in cells[0])), rows)
-    console.print(
-        f"NN-Mass {loaded.nn_mass:.4f}, {loaded.params:,} params, {loaded.macs:,} MACs ({2 * loaded.macs:,} FLOPs)"
-    )
+    print_table(f"{spec.family}: {source}", ("cell", *(name.replace("_", " ") for name in cells[0])), rows)
+    console.print(f"NN-Mass {spec.nn_mass:.4f}, {spec.params:,} params, {spec.macs:,} MACs ({2 * spec.macs:,} FLOPs)")
+
+
+def _closed_form(spec: "Specification") -> dict[str, Any]:
+    values = spec.without_links().model_dump(mode="json", exclude_none=True)
+    totals = {"nn_mass": spec.nn_mass, "params": spec.params, "macs": spec.macs, "flops": 2 * spec.macs}
+    return {"spec": values, "cells": [_describe(cell) for cell in spec.cells], **totals}
 
 
 def _describe(cell: "Cell | ResidualCell") -> dict[str, Any]:

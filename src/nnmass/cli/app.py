@@ -10,10 +10,11 @@ from nnmass.cli.analyze import analyze
 from nnmass.cli.compress import compress
 from nnmass.cli.fit import fit
 from nnmass.cli.isometry import isometry
+from nnmass.cli.rank import rank
 from nnmass.cli.reproduce import reproduce
 from nnmass.cli.sweep import sweep
 from nnmass.cli.train import train
-from nnmass.errors import NNMassError
+from nnmass.errors import NNMassError, RefusedError
 
 _INTERRUPTED = 130
 
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze, isometry, compress, train, sweep, fit, reproduce):
+for command in (analyze, rank, isometry, compress, train, sweep, fit, reproduce):
     app.command()(command)
 
 
@@ -41,6 +42,8 @@ def main() -> None:
         code = app(standalone_mode=False) or 0
     except TyperException as error:
         _fail(error.format_message(), error.exit_code)
+    except RefusedError as error:
+        _fail(f"{error}; {error.params:,} params, {error.macs:,} MACs", 1)
     except NNMassError as error:
         _fail(str(error), 1)
     except OSError as error:

@@ -1,5 +1,6 @@
 """What ``nnmass reproduce`` does for each experiment: run it, draw it, print it, and say what it found."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +113,28 @@ def convergence(bench: Bench) -> dict[str, Any]:
         print_table(title, *reporting.convergence_rows(outcome))
         print_table("What explains it", *reporting.convergence_fit_rows(outcome))
     return outcome.to_dict()
+
+
+def imagenet_published(request: Request) -> dict[str, Any]:
+    """Published ImageNet accuracies against mass, parameters and MACs."""
+    from nnmass import experiments, reporting
+
+    root = request.data_root or Path(os.environ.get("NNMASS_DATA") or ".")
+    with progress_bar("imagenet-published", unit="architectures") as progress:
+        outcome = experiments.imagenet_published(
+            root, request.folder, analyser=experiments.analyse, workers=request.workers, progress=progress
+        )
+    title = f"Published ImageNet top-1 of {outcome.pooled.n} weights in {outcome.pooled.groups} groups trained alike"
+    reporting.save(reporting.imagenet_figure(outcome, title=title), request.folder / "accuracy.png")
+    said = experiments.verdict(outcome)
+    if not request.quiet:
+        print_table(title, *reporting.imagenet_group_rows(outcome))
+        print_table("All groups", *reporting.imagenet_pooled_rows(outcome))
+        print_table("Equal NN-Mass, very different cost", *reporting.imagenet_pair_rows(outcome))
+        print_table("Left out", *reporting.imagenet_left_out_rows(outcome))
+        for sentence in said:
+            console.print(sentence, markup=False)
+    return {"verdict": said, **outcome.to_dict()}
 
 
 def isometry_mlp(request: Request) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Options that several commands share, and the reading of numbers as people write them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,6 +31,33 @@ def count(text: str) -> int:
     return int(value)
 
 
+def size(text: str) -> tuple[int, ...]:
+    """Read a size.
+
+    Examples:
+        >>> size("1,3,224,224")
+        (1, 3, 224, 224)
+    """
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise typer.BadParameter(f"{text!r} is not a size such as 1,3,224,224")
+    return sizes
+
+
+MODEL_HELP = (
+    "timm:NAME or torchvision:NAME; FILE.py:NAME, a module or a function without arguments (runs the code of that "
+    "file); FILE.pt2, a torch.export program; FILE.onnx; or FILE.json, a specification."
+)
+ImageSizeOption = Annotated[
+    int | None, typer.Option("--image-size", min=1, help="Height and width of the images; default: the model's own.")
+]
+ProjectionOption = Annotated[
+    Literal["count", "zero"] | None,
+    typer.Option("--projection", help="Whether shortcuts that are projections count as skips; default: count."),
+]
 SpecArgument = Annotated[Path, typer.Argument(help="JSON file of a specification.", metavar="SPEC.json")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 _DATA = typer.Option(

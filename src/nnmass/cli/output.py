@@ -11,6 +11,7 @@ from rich.table import Table
 
 console = Console()
 messages = Console(stderr=True)
+_UNBOUNDED = console.options.update(width=10_000)
 
 
 def print_json(value: Any) -> None:
@@ -18,14 +19,28 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, allow_nan=False))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the first column is text, the others are numbers."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, wrapped: Sequence[str] | None = None
+) -> None:
+    """Print a table; the first column is text, the others are numbers.
+
+    Args:
+        title: above it.
+        columns: their names.
+        rows: their texts.
+        wrapped: text columns that take what room is left on a terminal; by default all but the first may.
+    """
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0)
+        kept = i == 0 if wrapped is None else column not in wrapped
+        left = i == 0 or column in (wrapped or ())
+        table.add_column(column, justify="left" if left else "right", no_wrap=kept, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+    else:  # a file or a pipe has no width
+        Console(width=console.measure(table, options=_UNBOUNDED).maximum).print(table)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ class Experiment(StrEnum):
     CONVERGENCE = "convergence"
     ISOMETRY_MLP = "isometry-mlp"
     ISOMETRY_CNN = "isometry-cnn"
+    IMAGENET_PUBLISHED = "imagenet-published"
 
 
 EXPERIMENTS: dict[Experiment, experiments.Experiment] = {
@@ -27,13 +28,19 @@ EXPERIMENTS: dict[Experiment, experiments.Experiment] = {
     Experiment.CONVERGENCE: experiments.convergence,
     Experiment.ISOMETRY_MLP: experiments.isometry_mlp,
     Experiment.ISOMETRY_CNN: experiments.isometry_cnn,
+    Experiment.IMAGENET_PUBLISHED: experiments.imagenet_published,
 }
+WITHOUT_DATA = {Experiment.IMAGENET_PUBLISHED}
+_DATA = "digits"
 
 
 def reproduce(
     experiment: Annotated[Experiment, typer.Argument(help="Which experiment.")],
-    data: o.DataOption = "digits",
-    out: Annotated[Path | None, typer.Option(help="Folder of the outcome; default: results/EXPERIMENT-DATA.")] = None,
+    data: o.DataOption = _DATA,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the outcome; default: results/EXPERIMENT-DATA, or results/imagenet-published."),
+    ] = None,
     seeds: Annotated[
         int | None,
         typer.Option(min=2, help="Per network; default: 5; mlp-compression 10, isometry-mlp 16, isometry-cnn 4."),
@@ -58,13 +65,19 @@ def reproduce(
 
     isometry-cnn: the same of DenseCNNs of depths 13 to 31 at five masses.
 
+    imagenet-published: published ImageNet weights in groups of equal training: how well NN-Mass, parameters and MACs
+    rank their accuracies, from the table imagenet-published/timm-results-imagenet.csv of --data-root; trains nothing.
+
     Example: nnmass reproduce mlp-accuracy --data digits --epochs 5
     """
     from nnmass import atomic
     from nnmass.provenance import provenance
 
+    if experiment in WITHOUT_DATA and (data, seeds, epochs) != (_DATA, None, None):
+        raise typer.BadParameter(f"{experiment} trains nothing, and takes no --data, --seeds or --epochs")
+    name = experiment if experiment in WITHOUT_DATA else f"{experiment}-{Path(data).name}"
     request = experiments.Request(
-        folder=out or Path("results") / f"{experiment}-{Path(data).name}",
+        folder=out or Path("results") / name,
         data=data,
         data_root=data_root,
         segments=segments,

@@ -3,35 +3,50 @@
 from nnmass.experiments.calibration import calibrate, calibration_grid
 from nnmass.experiments.compression import measure_compression, train_compressed
 from nnmass.experiments.convergence import MEASURES, Convergence, LossCurve, convergence, convergence_grid
+from nnmass.experiments.imagenet_published import ImagenetPublished, PublishedGroup, imagenet_published
+from nnmass.experiments.imagenet_verdict import verdict, with_interval
 from nnmass.experiments.isometry import IsometryExperiment, isometry_cnn, isometry_mlp
 from nnmass.experiments.isometry_analysis import EXPLAINING, Condition, CurveFit, TheoryError
 from nnmass.experiments.isometry_rows import IsometryRow, evenly_spread, measure_rows
 from nnmass.experiments.mlp_accuracy import MLPAccuracy, mlp_accuracy, mlp_grid
 from nnmass.experiments.mlp_compression import mlp_compression, mlp_references
 from nnmass.experiments.outcome import CompressionOutcome
+from nnmass.experiments.published_models import PublishedModel, published_models
+from nnmass.experiments.published_rows import Analyser, Analysis, PublishedRow, analyse, published_rows
+from nnmass.experiments.recipe_groups import RECIPE_GROUPS, RecipeGroup
 from nnmass.experiments.spread import Spread, spread_of_means
 from nnmass.experiments.verification import Measured, Verification, verify
 
 __all__ = [
     "EXPLAINING",
     "MEASURES",
+    "RECIPE_GROUPS",
+    "Analyser",
+    "Analysis",
     "CompressionOutcome",
     "Condition",
     "Convergence",
     "CurveFit",
+    "ImagenetPublished",
     "IsometryExperiment",
     "IsometryRow",
     "LossCurve",
     "MLPAccuracy",
     "Measured",
+    "PublishedGroup",
+    "PublishedModel",
+    "PublishedRow",
+    "RecipeGroup",
     "Spread",
     "TheoryError",
     "Verification",
+    "analyse",
     "calibrate",
     "calibration_grid",
     "convergence",
     "convergence_grid",
     "evenly_spread",
+    "imagenet_published",
     "isometry_cnn",
     "isometry_mlp",
     "measure_compression",
@@ -40,7 +55,11 @@ __all__ = [
     "mlp_compression",
     "mlp_grid",
     "mlp_references",
+    "published_models",
+    "published_rows",
     "spread_of_means",
     "train_compressed",
+    "verdict",
     "verify",
+    "with_interval",
 ]

@@ -1,16 +1,31 @@
 """Accuracy from NN-Mass, beside the same from parameters and MACs."""
 
 from nnmass.prediction.comparison import QUANTITIES, Comparison, Network, QuantityFit, compare, fit_quantities
+from nnmass.prediction.pairs import APART, EQUAL, EqualPairs, PairComparison, compare_pairs
 from nnmass.prediction.predictor import LogFit, MassPredictor, Prediction
+from nnmass.prediction.ranking import FEWEST, MEASURES, Ranking, Sample, rank_quantities
+from nnmass.prediction.resampling import Estimate, resample_counts
 
 __all__ = [
+    "APART",
+    "EQUAL",
+    "FEWEST",
+    "MEASURES",
     "QUANTITIES",
     "Comparison",
+    "EqualPairs",
+    "Estimate",
     "LogFit",
     "MassPredictor",
     "Network",
+    "PairComparison",
     "Prediction",
     "QuantityFit",
+    "Ranking",
+    "Sample",
     "compare",
+    "compare_pairs",
     "fit_quantities",
+    "rank_quantities",
+    "resample_counts",
 ]

@@ -4,9 +4,18 @@ from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
 from nnmass.reporting.compression import compression_rows, summary, write_compression
 from nnmass.reporting.convergence import convergence_figure, convergence_fit_rows, convergence_rows
 from nnmass.reporting.difference import difference_figure
+from nnmass.reporting.imagenet_published import (
+    imagenet_figure,
+    imagenet_group_rows,
+    imagenet_left_out_rows,
+    imagenet_pair_rows,
+    imagenet_pooled_rows,
+)
 from nnmass.reporting.isometry import isometry_rows, isometry_summary, isometry_values, mend_rows, write_isometry
 from nnmass.reporting.isometry_experiment import isometry_figure, isometry_fit_rows, isometry_gap_rows
+from nnmass.reporting.model import cell_rows, layer_rows, model_summary, small_world_line, times
 from nnmass.reporting.page import Section, render_page
+from nnmass.reporting.ranking import outcomes_line, ranking_rows, write_ranking
 from nnmass.reporting.spectrum import spectrum_figure
 from nnmass.reporting.style import COLOURS, picture, save
 from nnmass.reporting.tables import comparison_rows
@@ -17,26 +26,39 @@ __all__ = [
     "Mark",
     "Section",
     "accuracy_figure",
+    "cell_rows",
     "comparison_rows",
     "compression_rows",
     "convergence_figure",
     "convergence_fit_rows",
     "convergence_rows",
     "difference_figure",
+    "imagenet_figure",
+    "imagenet_group_rows",
+    "imagenet_left_out_rows",
+    "imagenet_pair_rows",
+    "imagenet_pooled_rows",
     "isometry_figure",
     "isometry_fit_rows",
     "isometry_gap_rows",
     "isometry_rows",
     "isometry_summary",
     "isometry_values",
+    "layer_rows",
     "marked_figure",
     "mend_rows",
+    "model_summary",
+    "outcomes_line",
     "picture",
+    "ranking_rows",
     "render_page",
     "save",
+    "small_world_line",
     "spectrum_figure",
     "summary",
+    "times",
     "topology_figure",
     "write_compression",
     "write_isometry",
+    "write_ranking",
 ]

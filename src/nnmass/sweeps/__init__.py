@@ -4,6 +4,7 @@ from nnmass.sweeps.plan import Run, grid, plan_runs
 from nnmass.sweeps.runner import STACK_SIZE, SweepProgress, data_label, run_sweep
 from nnmass.sweeps.store import RunStore, StoredRun, stored_run
 from nnmass.sweeps.summary import seed_means
+from nnmass.sweeps.workers import prepare_worker
 
 __all__ = [
     "STACK_SIZE",
@@ -14,6 +15,7 @@ __all__ = [
     "data_label",
     "grid",
     "plan_runs",
+    "prepare_worker",
     "run_sweep",
     "seed_means",
     "stored_run",

@@ -3,19 +3,16 @@
 import multiprocessing
 import os
 import queue
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any, TypeAlias
-
-import torch
 
 from nnmass.architectures import DenseMLP, Specification
 from nnmass.data import Dataset
 from nnmass.errors import InvalidValueError
 from nnmass.sweeps.plan import Run, plan_runs
 from nnmass.sweeps.store import RunStore, StoredRun, stored_run
+from nnmass.sweeps.workers import prepare_worker
 from nnmass.training import DivergedError, TrainingConfig, check_fits, train, train_stacked
 
 SweepProgress: TypeAlias = Callable[[int, int], None]
@@ -165,24 +162,13 @@ _worker_queue: Any
 
 
 def _start_worker(data: Dataset, epochs: Any) -> None:
-    """Prepare a worker process: one thread, and Ctrl-C left to the parent."""
     global _worker_data, _worker_queue  # a process pool has no other place for them
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
+    prepare_worker()
     _worker_data, _worker_queue = data, epochs
 
 
 def _work(job: list[Run]) -> list[StoredRun]:
     return train_job(job, _worker_data, _worker_queue.put)
-
-
-def _leave_with_parent() -> None:
-    """End this process when the sweep is killed: no one is left to store what it would find."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _run_in_processes(

@@ -13,15 +13,21 @@ from nnmass.topology.levels import Levels, Projection
 def find_cells(graph: LayerGraph, *, projection: Projection = "count") -> tuple[GraphCell, ...]:
     """Find the cells of a network, in the order of their entries.
 
-    Regions with one entry and one exit are taken smallest first; one that holds a skip is a cell, and counts as one
-    layer in the regions around it.  Skips come by concatenation, at the input of a layer, and by addition, at its
-    output: channels that reach it from two or more layers before without passing a layer.
+    Regions run from an entry to the sum or concatenation that is its immediate post-dominator and that it dominates
+    immediately.  They are taken smallest first; one that holds a skip is a cell, and counts in the regions around it as
+    one layer, its last, in every respect.  Skips come by concatenation, at the input of a layer, and by addition, at
+    its output: distinct channels that reach it from two or more levels before without passing a layer.  A layer's level
+    is the longest path of channels from the entry to it; through a sum or a concatenation only those channels count
+    that are read.  Channels that are read together are one concatenation, in whatever steps it was made, regardless
+    of order, repetition and constants.
 
     A concatenation is read by the next layer: if that is a single one of the same resolution, it is the last of the
-    cell (a DenseNet's transition); if it is the network's last layer, it counts with the width of the layer before
-    it, since its outputs are classes.  In a region with concatenations chains of layers that nothing else reads
-    (1x1 then 3x3) are one node; `GraphCell.every_layer` is the other reading, in which every layer is a node and the
-    reader of the last concatenation ends the cell as a sum does.  A one-layer linear branch into a sum is no node but a
+    cell (a DenseNet's transition); if it is the network's last layer, it counts with the width of the level before
+    it, since its outputs are classes.  In a region with concatenations (outside the cells within) chains of layers that
+    nothing else reads (1x1 then 3x3) are one node, unless they lead to a term of a sum of the region, where every layer
+    is a node as in a residual block; `GraphCell.every_layer` is the other reading, in which every layer is a node and
+    the reader of the last concatenation ends the cell as a sum does.  A term of a sum that is one linear layer, which
+    nothing else reads, which is no second layer of a shortcut of its own, and which bypasses a level, is no node but a
     projection of the skip.
 
     Args:
@@ -42,28 +48,31 @@ class _Search:
         self.reader = {v: i for i, read in enumerate(self.flow.predecessors) for v in read.tolist()}
 
     def cells(self) -> tuple[GraphCell, ...]:
-        found: list[tuple[int, GraphCell, set[int]]] = []
+        found: dict[int, GraphCell] = {}
+        around: dict[int, int] = {}  # entry of the cell that holds a cell, by its entry
         for region in self.flow.regions():
+            within = self.contraction.cells_among(region.interior)
             cell = self._cell(region)
             if cell is not None:
-                found.append((region.entry, cell, {*region.interior, region.exit}))
-        found.sort(key=lambda entry_cell_span: (entry_cell_span[0], len(entry_cell_span[2])))
-        spans = [span for _, _, span in found]
-        return tuple(replace(cell, inside=_smallest_around(spans, i)) for i, (_, cell, _) in enumerate(found))
+                found[region.entry] = cell
+                around.update(dict.fromkeys(within, region.entry))
+        position = {entry: i for i, entry in enumerate(sorted(found))}
+        inside = {entry: position[outer] for entry, outer in around.items()}
+        return tuple(replace(found[entry], inside=inside.get(entry)) for entry in position)
 
     def _cell(self, region: Region) -> GraphCell | None:
         reader = self._only_reader(region.exit)
         last = reader if reader is not None and self._same_resolution(region.exit, reader) else None
         interior = [v for v in region.interior if v not in self.contraction.absorbed]
         vertices = (*interior, region.exit, *([last] if last is not None else []))
-        concatenates = any(self.flow.nodes[v] == CONCATENATION for v in vertices)
+        concatenates = any(self.contraction.is_concatenation(v) for v in vertices)
         levels = self._levels(region, vertices, composite=concatenates)
         if levels.depth < 2 or not sum(levels.skips):
             return None
         cell = self._describe(region, levels, concatenates, last)
         if concatenates:
             cell = replace(cell, every_layer=self._every_layer(region, (*interior, region.exit), reader))
-        self.contraction.absorb(region.entry, vertices)
+        self.contraction.absorb(region.entry, vertices, levels.last)
         return cell
 
     def _levels(self, region: Region, vertices: tuple[int, ...], *, composite: bool) -> Levels:
@@ -79,13 +88,14 @@ class _Search:
     def _describe(self, region: Region, levels: Levels, concatenates: bool, last: int | None) -> GraphCell:
         nodes, widths, layers = self.graph.nodes, list(levels.widths), levels.layers
         if last is not None and self.reader[last] == len(self.flow.nodes) - 1:
-            widths[-1] = widths[-2]  # a head: its outputs are classes
+            level = levels.of(last)  # a head: its outputs are classes
+            widths[level] += widths[level - 1] - nodes[self.flow.nodes[last]].width
         into_sum = self.flow.nodes[region.exit] != CONCATENATION
         entry = self.flow.nodes[region.entry]
         if entry < 0:
             entry = int(self.flow.contents[region.entry].sources[0])
         first = nodes[entry]
-        if concatenates and first.is_layer and first.resolution == nodes[layers[-1]].resolution:
+        if concatenates and first.is_layer and first.resolution == nodes[levels.last].resolution:
             layers = (entry, *layers)
         return GraphCell(
             entry=first.name,
@@ -113,12 +123,6 @@ class _Search:
         return reader if self.flow.nodes[reader] >= 0 and self.graph.nodes[self.flow.nodes[reader]].is_layer else None
 
     def _same_resolution(self, vertex: int, reader: int) -> bool:
-        """Whether a layer has the resolution of the last layer whose channels it reads."""
-        nodes = self.graph.nodes
-        made = [n for n in self.flow.contents[vertex].sources.tolist() if nodes[n].kind != "input"]
-        return bool(made) and nodes[self.flow.nodes[reader]].resolution == nodes[made[-1]].resolution
-
-
-def _smallest_around(spans: list[set[int]], position: int) -> int | None:
-    around = [i for i, span in enumerate(spans) if spans[position] < span]
-    return min(around, key=lambda i: len(spans[i]), default=None)
+        """Whether a layer has the resolution of the last node whose channels it reads."""
+        last: int = self.flow.contents[vertex].sources[-1]
+        return self.graph.nodes[self.flow.nodes[reader]].resolution == self.graph.nodes[last].resolution

@@ -27,18 +27,27 @@ class Contraction:
         self.vertex = {node: v for v, node in enumerate(flow.nodes) if node >= 0}
         self.absorbed: dict[int, int] = {}
         self._entries: dict[int, int] = {}
+        self._last_layers: dict[int, int] = {}
         self._codes: dict[int, Codes] = {}
         self._readers: dict[int, list[int]] = {}
         for (node, _), read in flow.reading.items():
             reader = self.vertex.get(node, len(flow.nodes) - 1)
-            for source in flow.predecessors[read].tolist() if flow.nodes[read] == CONCATENATION else [read]:
+            for source in [read, *(flow.predecessors[read].tolist() if flow.nodes[read] == CONCATENATION else [])]:
                 self._readers.setdefault(source, []).append(reader)
 
-    def absorb(self, entry: int, vertices: Sequence[int]) -> None:
+    def absorb(self, entry: int, vertices: Sequence[int], last_layer: int) -> None:
         """Take a cell as one layer from now on: its last vertex stands for it, and reads its entry."""
         *within, last = vertices
         self.absorbed.update(dict.fromkeys(within, last))
-        self._entries[last] = entry
+        self._entries[last], self._last_layers[last] = entry, last_layer
+
+    def cells_among(self, vertices: Sequence[int]) -> list[int]:
+        """Entries of the cells that stand among these vertices, and within no other."""
+        return [self._entries[v] for v in vertices if v in self._entries and v not in self.absorbed]
+
+    def last_layer(self, vertex: int) -> int:
+        """Node of a layer, or of the last one of a cell."""
+        return self._last_layers.get(vertex, self.flow.nodes[vertex])
 
     def is_layer(self, vertex: int) -> bool:
         """Whether it is a weighted layer, or a cell taken as one."""
@@ -49,6 +58,10 @@ class Contraction:
         """Whether it is a sum, and no cell taken as one layer."""
         node = self.flow.nodes[vertex]
         return vertex not in self._entries and node >= 0 and self.layers.nodes[node].kind == "add"
+
+    def is_concatenation(self, vertex: int) -> bool:
+        """Whether it is a concatenation, and no cell taken as one layer."""
+        return vertex not in self._entries and self.flow.nodes[vertex] == CONCATENATION
 
     def codes(self, vertex: int) -> Codes:
         """Distinct channels that a vertex holds, ascending."""
@@ -87,7 +100,7 @@ class Contraction:
         return [*cells, *(reader for reader in standing if reader not in cells)]
 
     def is_linear_branch(self, vertex: int, term: int) -> bool:
-        """Whether a term of a sum is all of one layer, without activation, that nothing else reads."""
+        """Whether a term of a sum is of one layer, without activation, that nothing else reads."""
         node = self.flow.nodes[vertex]
         operands = [o for k, o in enumerate(self.layers.nodes[node].operands) if (node, k) in self.flow.reading]
         operand = operands[term]
@@ -96,8 +109,7 @@ class Contraction:
             return False
         layer = self.layers.nodes[int(sources[0])]
         branch = self.vertex[int(sources[0])]
-        whole = layer.is_layer and branch not in self._entries and operand.channels.width == layer.width
-        return whole and self._readers[branch] == [vertex]
+        return layer.is_layer and branch not in self._entries and self._readers[branch] == [vertex]
 
     def _standing(self, vertex: int) -> int:
         while vertex in self.absorbed:

@@ -89,7 +89,8 @@ def flow(graph: LayerGraph) -> Flow:
             contents[at] = channels
         return known[channels.contents]
 
-    ends, alive = leaves(graph), living(graph)
+    alive = living(graph)
+    ends = leaves(graph, alive)
     for i, node in enumerate(graph.nodes):
         if i not in alive:
             continue
@@ -103,10 +104,11 @@ def flow(graph: LayerGraph) -> Flow:
     return Flow(tuple(nodes), tuple(predecessors), contents, reading)
 
 
-def leaves(graph: LayerGraph) -> set[int]:
-    """Positions of the output's tensors that hold a channel of a node that nothing else reads."""
+def leaves(graph: LayerGraph, alive: set[int]) -> set[int]:
+    """Positions of the output's tensors that hold a channel of a node that nothing else alive reads."""
     *inner, output = graph.nodes
-    read = {s for node in inner for o in node.operands for s in o.channels.sources.tolist()}
+    kept = (node for i, node in enumerate(inner) if i in alive)
+    read = {s for node in kept for o in node.operands for s in o.channels.sources.tolist()}
     ends = [k for k, operand in enumerate(output.operands) if _holds_end(operand, read)]
     return set(ends)
 

@@ -95,8 +95,9 @@ class Channels:
 
     @cached_property
     def contents(self) -> bytes:
-        """What is read, regardless of order and repetition."""
-        return np.unique(self.codes).tobytes()
+        """What is read, regardless of order, repetition and constants."""
+        codes = self.codes
+        return np.unique(codes[codes != CONSTANT]).tobytes()
 
 
 @dataclass(frozen=True, eq=False)

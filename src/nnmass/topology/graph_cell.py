@@ -24,7 +24,8 @@ class GraphCell:
         skips: channels that skip into each node.
         direct: channels of the node before that each node reads.
         counted: how many of the widths make up the mass: D + 1, or D where the exit is a sum.
-        layers: indices of the weighted layers in the graph, projections included; of a concatenation node 0 as well.
+        layers: indices of the weighted layers in the graph, projections included, those of cells within left to them;
+            of a concatenation node 0 as well, where it is a layer of the last one's resolution.
         every_layer: of a concatenation, NN-Mass where every layer is a node, and not a chain (1x1 then 3x3) one.
         enlarged: module within in which a map was enlarged, if one was.
         inside: position among the cells of the smallest that holds this one.

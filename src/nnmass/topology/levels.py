@@ -22,7 +22,7 @@ class Levels:
             input of its layers or at their output, into a sum.
         direct: distinct channels of the level before that reach it.
         layers: nodes of the weighted layers of the region, projections included.
-        last: node of the last layer of the last level.
+        last: node of the last layer of the last level; -1 without levels.
 
     Args:
         graph: the graph, with the cells found so far taken as one layer each.
@@ -43,13 +43,17 @@ class Levels:
             pass
         nodes = [graph.flow.nodes[v] for v in vertices]
         self.layers = tuple(n for n in nodes if n >= 0 and graph.layers.nodes[n].is_layer)
-        placed = [(self._level[self._start[v]], n) for v, n in zip(vertices, nodes, strict=True) if v in self._start]
-        self.last = max((n for level, n in placed if level == self.depth and n >= 0), default=-1)
+        deepest = (v for v in self._start if v != entry and self.of(v) == self.depth)
+        self.last = max(map(graph.last_layer, deepest), default=-1)
 
     @property
     def depth(self) -> int:
         """Levels after the entry."""
         return len(self.widths) - 1
+
+    def of(self, vertex: int) -> int:
+        """Level of a layer of the region."""
+        return int(self._level[self._start[vertex]])
 
     def _measure(self) -> bool:
         """Measure the levels; whether that brought new projections to light."""
@@ -57,7 +61,6 @@ class Levels:
         self._number()
         self._terms: dict[int, list[tuple[Codes, int] | Mask]] = {}
         self._reaching: dict[int, Mask] = {}
-        self._chains: set[int] = set()  # layers after the first of their chain
         for vertex in self._vertices:
             if vertex in self._start:
                 self._layer(vertex)
@@ -93,9 +96,8 @@ class Levels:
 
     def _layer(self, vertex: int) -> None:
         """Place a layer one level after what it reads, or with the layer before in its chain."""
-        before = self._chained(vertex) if self._composite else None
+        before = self._before(vertex) if self._composite and vertex not in self._summed else None
         if before is not None:
-            self._chains.add(vertex)
             self._counts[self._range(before)] = False
             self._level[self._range(vertex)] = self._level[self._start[before]]
             return
@@ -104,20 +106,21 @@ class Levels:
         self._level[self._range(vertex)] = level
         self._reach(level, mask)
 
-    def _chained(self, vertex: int) -> int | None:
-        """The layer that this one alone reads, and nothing else."""
+    def _before(self, vertex: int) -> int | None:
+        """The layer within the region that this one alone reads, if it reads nothing else."""
         sources = self._graph.sources(vertex)
-        if len(sources) != 1 or sources[0] == self._entry or sources[0] not in self._start or vertex in self._summed:
+        if len(sources) != 1 or sources[0] == self._entry or sources[0] not in self._start:
             return None
         return sources[0] if self._graph.readers(sources[0]) == [vertex] else None
 
     def _find_summed(self) -> set[int]:
-        """Layers whose chain leads to a term of a sum, as in a residual block: there every layer is a node."""
+        """Layers whose chain leads to a term of a sum of the region: as in a residual block, every one is a node."""
+        sums = {vertex for vertex in self._vertices if self._graph.is_sum(vertex)}
         summed: set[int] = set()
         for vertex in reversed(self._vertices):
             readers = self._graph.readers(vertex)
             into_chain = len(readers) == 1 and readers[0] in summed and self._graph.sources(readers[0]) == [vertex]
-            if into_chain or any(self._graph.is_sum(reader) for reader in readers):
+            if into_chain or not sums.isdisjoint(readers):
                 summed.add(vertex)
         return summed
 
@@ -137,8 +140,8 @@ class Levels:
         self._reach(self._latest(mask), mask)
 
     def _is_branch(self, vertex: int, term: int, branch: int) -> bool:
-        alone = branch in self._start and branch not in self._chains
-        return alone and self._graph.is_linear_branch(vertex, term)
+        one_layer = branch in self._start and self._before(branch) is None
+        return one_layer and self._graph.is_linear_branch(vertex, term)
 
     def _behind(self, branch: int) -> Mask:
         """What a projection reads, if that counts."""

@@ -98,7 +98,7 @@ def reduction(tracer: Tracer, call: Call) -> Value | None:
     chosen = sorted({d % source.ndim for d in dims} if dims else range(source.ndim))
     for dim in chosen:
         value = _without(tracer, value, dim)
-    if before.weighted and before.positions and not value.positions:
+    if before.weighted and prod(value.positions) < prod(before.positions):
         return tracer.refuse(call, reasons.ATTENTION, call.out)  # an average with weights that depend on the data
     if call["keepdim"]:
         return value

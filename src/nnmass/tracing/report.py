@@ -122,11 +122,12 @@ class Report:
 
     def __str__(self) -> str:
         """A line per cell, then totals."""
-        lines = [f"{'cell':<42}{'widths':>28}{'skips':>8}{'density':>9}{'nn_mass':>11}"]
-        for cell in self.cells:
-            name = ("  " if cell.inside is not None else "") + f"{cell.entry} … {cell.exit}"
-            numbers = f"{cell.num_skips:>8,}{cell.density:>9.3f}{cell.nn_mass:>11,.2f}"
-            lines.append(f"{name:<42}{short(cell.widths):>28}{numbers}")
+        names = [("  " if cell.inside is not None else "") + f"{cell.entry} … {cell.exit}" for cell in self.cells]
+        longest = max(map(len, ["cell", *names]))
+        lines = [f"{'cell':<{longest}}{'widths':>20}{'skips':>9}{'density':>9}{'nn_mass':>11}"]
+        for name, cell in zip(names, self.cells, strict=True):
+            numbers = f"{cell.num_skips:>9,}{cell.density:>9.3f}{cell.nn_mass:>11,.2f}"
+            lines.append(f"{name:<{longest}}{short(cell.widths):>20}{numbers}")
         mass = f"NN-Mass {self.nn_mass:,.2f}" if self.cells else "no cell with skips: NN-Mass 0 is uninformative"
         lines.append(f"{mass}, {self.params:,} params, {self.macs:,} MACs ({2 * self.macs:,} FLOPs)")
         return "\n".join(lines)

@@ -1,0 +1,119 @@
+"""``nnmass rank``: many models in one table."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.exceptions import TyperException
+
+from nnmass.cli import options as o
+from nnmass.cli.output import console, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from nnmass.tracing import RankedModel
+    from nnmass.tracing.journal import Journal
+
+_INTERRUPTED = 130
+
+
+def rank(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help=f"Or patterns such as 'timm:mobilenetv2_*'. {o.MODEL_HELP}")
+    ],
+    max_macs: Annotated[
+        int | None, typer.Option(parser=o.count, metavar="COUNT", help="Leave out larger ones: 500M, 1.2G, …")
+    ] = None,
+    max_params: Annotated[
+        int | None, typer.Option(parser=o.count, metavar="COUNT", help="Leave out larger ones: 250k, 5M, …")
+    ] = None,
+    image_size: o.ImageSizeOption = None,
+    projection: o.ProjectionOption = None,
+    sort: Annotated[
+        Literal["nn_mass", "density", "params", "macs", "top1"],
+        typer.Option(help="Largest mass, density or accuracy first; fewest parameters or MACs first."),
+    ] = "nn_mass",
+    results: Annotated[
+        Path | None, typer.Option(help="CSV of published accuracies as timm has them: columns model, top1, img_size.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the table, every column, to this file.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes; default: one per core, for few models fewer.")
+    ] = None,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Measure many models and sort them; nothing is trained or downloaded.
+
+    A model that fails, or that NN-Mass is not defined for, is a row with its reason.  With --csv a ranking that was
+    stopped goes on where it was.
+
+    Example: nnmass rank 'timm:mobilenetv2_*' --max-macs 500M --sort macs
+    """
+    from nnmass.reporting import write_ranking
+    from nnmass.tracing import PublishedAccuracies, model_names, ranked, with_published, within
+    from nnmass.tracing.journal import Journal
+
+    if sort == "top1" and results is None:
+        raise typer.BadParameter("top1 needs --results", param_hint="--sort")
+    sources = list(dict.fromkeys(name for pattern in models for name in model_names(pattern)))
+    published = None if results is None else PublishedAccuracies.read(results)
+    options: dict[str, Any] = {"image_size": image_size, "projection": projection}
+    journal = None if csv is None else Journal(f"{csv}.partial", options)
+    rows, complete = _measured(sources, journal, workers, **options)
+    if published is not None:
+        rows = with_published(rows, published)
+    kept = ranked(within(rows, max_macs=max_macs, max_params=max_params), sort)
+    if csv is not None:
+        write_ranking(kept, csv)
+    _show(rows, kept, sort, as_json=as_json)
+    if not complete:
+        _tell_how_to_go_on(len(rows), len(sources), csv)
+    if journal is not None:
+        journal.remove()
+
+
+def _measured(
+    sources: Sequence[str], journal: "Journal | None", workers: int | None, **options: Any
+) -> "tuple[list[RankedModel], bool]":
+    """Rows, of all models unless Ctrl-C came before, and whether they are all."""
+    from nnmass.tracing import measure_all
+
+    rows = [] if journal is None else [row for row in journal.rows if row.model in set(sources)]
+    known = {row.model for row in rows}
+    missing = [source for source in sources if source not in known]
+    try:
+        with (
+            progress_bar("ranking", unit="models") as progress,
+            closing(measure_all(missing, workers=workers, **options)) as measured,
+        ):
+            progress(len(rows), len(sources))
+            for row in measured:
+                rows.append(row)
+                if journal is not None:
+                    journal.add(row)
+                progress(len(rows), len(sources))
+    except KeyboardInterrupt:
+        return rows, False
+    return rows, True
+
+
+def _show(rows: "Sequence[RankedModel]", kept: "Sequence[RankedModel]", sort: str, *, as_json: bool) -> None:
+    from nnmass.reporting import outcomes_line, ranking_rows
+    from nnmass.tracing import CAVEAT
+
+    if as_json:
+        values = {"sort": sort, "left_out": len(rows) - len(kept), "caveat": CAVEAT}
+        print_json(values | {"models": [row.to_dict() for row in kept]})
+        return
+    print_table(f"Models by {sort}", *ranking_rows(kept), wrapped=["model", "of weights", "note"])
+    over = f"; {len(rows) - len(kept):,} above the budgets are left out" if len(kept) < len(rows) else ""
+    console.print(f"{outcomes_line(rows)}{over}")
+    console.print(CAVEAT)
+
+
+def _tell_how_to_go_on(done: int, total: int, csv: Path | None) -> None:
+    kept = f"{csv} holds them, and the same command goes on from there" if csv else "--csv FILE keeps what is finished"
+    error = TyperException(f"interrupted after {done} of {total} models; {kept}")
+    error.exit_code = _INTERRUPTED
+    raise error

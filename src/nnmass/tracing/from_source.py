@@ -1,0 +1,99 @@
+"""Analysing what a user names: a specification in a JSON file, or any source of `load_model`."""
+
+import inspect
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+
+from torch import nn
+
+from nnmass.architectures import Specification, load_spec, spec_from_dict
+from nnmass.errors import InvalidValueError
+from nnmass.topology import Projection
+from nnmass.tracing.analysis import analyze
+from nnmass.tracing.loaded_model import InputSizes
+from nnmass.tracing.report import Report
+from nnmass.tracing.sources import load_model
+
+_HINT = "give a size such as 1,3,224,224 for each input"
+
+
+def analyze_source(
+    source: str,
+    *,
+    input_sizes: Sequence[Sequence[int]] = (),
+    image_size: int | None = None,
+    projection: Projection | None = None,
+) -> Report:
+    """Analyse a model by its name; nothing is downloaded.
+
+    What the model's own code prints goes to standard error.
+
+    Args:
+        source: a specification's ``FILE.json``, or what `load_model` takes; ``FILE.py:NAME`` runs that file.
+        input_sizes: sizes of the inputs, the samples first, instead of those that the source knows.
+        image_size: height and width of the images, likewise.
+        projection: whether shortcuts that are projections count as skips; by default what a specification says, else
+            ``"count"``.
+
+    Raises:
+        InvalidValueError: sizes that are not valid, missing, or too many or few for the model's inputs.
+        SpecificationError: the JSON file is no specification.
+        ModelError: the source names no model, or its forward pass fails.
+        RefusedError: NN-Mass is not defined for it.
+    """
+    if input_sizes and image_size is not None:
+        raise InvalidValueError("give sizes of the inputs or an image size, not both")
+    if is_specification(source):
+        if input_sizes:
+            raise InvalidValueError(f"{source}: a specification knows the size of its input; give no other")
+        spec = read_specification(source, image_size=image_size, projection=projection)
+        return analyze(spec, projection=projection_of(spec), name=source)
+    with redirect_stdout(sys.stderr):
+        loaded = load_model(source, image_size=image_size)
+        sizes = _checked(source, loaded.module, tuple(map(tuple, input_sizes)) or loaded.input_sizes)
+        return analyze(loaded.module, sizes, projection=projection or "count", name=source)
+
+
+def is_specification(source: str) -> bool:
+    """Whether a source is the JSON file of a specification."""
+    return source.endswith(".json")
+
+
+def read_specification(
+    path: str, *, image_size: int | None = None, projection: Projection | None = None
+) -> Specification:
+    """Read a specification, with another image size or reading of projections if they are given.
+
+    Raises:
+        SpecificationError: no valid specification.
+        InvalidValueError: an image size for a specification that reads no images.
+    """
+    spec = load_spec(path)
+    if image_size is not None and "image_size" not in type(spec).model_fields:
+        raise InvalidValueError(f"{path}: a {spec.family} reads no images, so that it has no image size")
+    given = {"image_size": image_size, "projection": projection}
+    changes = {key: value for key, value in given.items() if value is not None}
+    if "projection" not in type(spec).model_fields:
+        changes.pop("projection", None)  # without projections both readings agree
+    return spec_from_dict(spec.model_dump(mode="json", exclude_none=True) | changes, where=path) if changes else spec
+
+
+def projection_of(spec: Specification) -> Projection:
+    """How a specification reads projections."""
+    reading: Projection = getattr(spec, "projection", "count")
+    return reading
+
+
+def _checked(source: str, module: nn.Module, sizes: InputSizes | None) -> InputSizes:
+    """Sizes, as many as the forward pass takes tensors."""
+    if sizes is None:
+        raise InvalidValueError(f"{source} does not say the size of its input: {_HINT}")
+    forward = inspect.signature(module.forward)
+    try:
+        forward.bind(*sizes)
+    except TypeError:
+        needed = [p.name for p in forward.parameters.values() if p.default is p.empty and p.kind < p.VAR_POSITIONAL]
+        inputs = f"{len(needed)} input{'s' * (len(needed) > 1)} ({', '.join(needed)})"
+        raise InvalidValueError(f"{source} takes {inputs}, got sizes of {len(sizes)}: {_HINT}") from None
+    return sizes
