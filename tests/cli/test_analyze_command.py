@@ -203,3 +203,17 @@ def test_a_specification_takes_another_image_size_and_reading_of_projections(nnm
     refused = nnmass("analyze", mlp, "--image-size", "64")
     assert refused.code == 1
     assert "a DenseMLP reads no images" in refused.err
+
+
+@pytest.mark.parametrize(("name", "start"), [("a.svg", b"<?xml"), ("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")])
+def test_the_graph_is_drawn_to_a_file(nnmass, reference, tmp_path, name, start):
+    for source in ("timm:resnet18", reference):
+        path = tmp_path / name
+        assert nnmass("analyze", source, "--graph", path, "--json").code == 0
+        assert path.read_bytes().startswith(start)
+
+
+def test_other_kinds_of_pictures_are_refused(nnmass, tmp_path):
+    result = nnmass("analyze", "timm:resnet18", "--graph", tmp_path / "a.gif")
+    assert result.code == 1
+    assert "pictures end in .pdf, .png, .svg, got '.gif'" in result.err

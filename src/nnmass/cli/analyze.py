@@ -1,5 +1,6 @@
 """``nnmass analyze``: what the topology of a model says."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,14 +27,15 @@ def analyze(
     small_world: Annotated[
         bool, typer.Option("--small-world", help="Measure clustering and path length of the graph of layers.")
     ] = False,
+    graph: Annotated[Path | None, typer.Option(help="Draw cells and skips: .svg, .png or .pdf.")] = None,
     as_json: o.JsonOption = False,
 ) -> None:
     """Show cells, density, NN-Mass, parameters and MACs of any PyTorch model; nothing is trained or downloaded.
 
     FILE.py:NAME runs the code of that file: do so with files that you trust.  The figures of a specification come from
-    closed forms; with --by-layer or --small-world its network is built and traced as well.
+    closed forms; with --by-layer, --small-world or --graph its network is built and traced as well.
 
-    Example: nnmass analyze examples/reference.json --by-layer
+    Example: nnmass analyze examples/reference.json --graph skips.svg
     """
     from nnmass.errors import RefusedError
     from nnmass.tracing import analyze_source
@@ -42,7 +44,7 @@ def analyze(
     spec = report = None
     if is_specification(model) and not input_size:
         spec = read_specification(model, image_size=image_size, projection=projection)
-    if spec is None or by_layer or small_world:
+    if spec is None or by_layer or small_world or graph is not None:
         try:
             report = analyze_source(model, input_sizes=input_size or (), image_size=image_size, projection=projection)
         except RefusedError as error:
@@ -50,6 +52,10 @@ def analyze(
                 print_json(_refusal(model, error))
                 raise typer.Exit(1) from None
             raise
+    if report is not None and graph is not None:
+        from nnmass.reporting import layer_graph_figure, save
+
+        save(layer_graph_figure(report), graph)
     if as_json:
         traced = {} if report is None else _traced_values(report, by_layer=by_layer, small_world=small_world)
         print_json(traced if spec is None else _closed_form(spec) | ({"traced": traced} if traced else {}))

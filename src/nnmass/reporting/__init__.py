@@ -13,6 +13,7 @@ from nnmass.reporting.imagenet_published import (
 )
 from nnmass.reporting.isometry import isometry_rows, isometry_summary, isometry_values, mend_rows, write_isometry
 from nnmass.reporting.isometry_experiment import isometry_figure, isometry_fit_rows, isometry_gap_rows
+from nnmass.reporting.layer_graph import layer_graph_figure
 from nnmass.reporting.model import cell_rows, layer_rows, model_summary, small_world_line, times
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.ranking import outcomes_line, ranking_rows, write_ranking
@@ -44,6 +45,7 @@ __all__ = [
     "isometry_rows",
     "isometry_summary",
     "isometry_values",
+    "layer_graph_figure",
     "layer_rows",
     "marked_figure",
     "mend_rows",
