@@ -1,6 +1,6 @@
 """A network as an immutable graph of its layers, with the channels that each reads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -174,7 +174,8 @@ class LayerGraph:
         nodes: the nodes; the last is the output.
 
     Raises:
-        InvalidValueError: a node reads what is not before it or channels that are not there; the output is not last.
+        InvalidValueError: a node reads what is not before it or channels that are not there; a layer does not have one
+            operand, or a sum terms of its width; the output is not last.
     """
 
     nodes: tuple[Node, ...] = field(repr=False)
@@ -185,6 +186,7 @@ class LayerGraph:
             raise InvalidValueError("a layer graph must have one output, as its last node")
         widths = np.array([node.width for node in self.nodes])
         for i, node in enumerate(self.nodes):
+            _check_shape(i, node)
             for operand in node.operands:
                 _check_operand(operand.channels, widths, i, node.name)
 
@@ -223,7 +225,7 @@ class LayerGraph:
         """Average degree, clustering and path length of the layers' links.
 
         Raises:
-            InvalidValueError: fewer than two layers and inputs.
+            InvalidValueError: fewer than two layers and inputs, or no link between any of them.
         """
         import networkx as nx
 
@@ -237,13 +239,26 @@ class LayerGraph:
                 graph.add_edges_from((i, j) for j in read)
         if len(graph) < 2:
             raise InvalidValueError(f"small-world measures need at least two layers, got {len(graph)}")
+        if not graph.number_of_edges():
+            raise InvalidValueError("small-world measures need a link, but no two layers are joined")
         steps = [n for _, lengths in nx.all_pairs_shortest_path_length(graph) for n in lengths.values() if n]
         degree = 2 * graph.number_of_edges() / len(graph)
         return SmallWorld(len(graph), degree, float(nx.average_clustering(graph)), float(np.mean(steps)))
 
 
-def _check_operand(channels: Channels, widths: Sequence[int] | npt.NDArray[np.int64], reader: int, name: str) -> None:
+def _check_shape(index: int, node: Node) -> None:
+    if node.is_layer and len(node.operands) != 1:
+        raise InvalidValueError(
+            f"node {index} ({node.name}) is a layer of {len(node.operands)} operands instead of one"
+        )
+    found = [operand.channels.width for operand in node.operands]
+    if node.kind == "add" and any(width != node.width for width in found):
+        raise InvalidValueError(f"node {index} ({node.name}) is a sum of width {node.width} of terms of widths {found}")
+
+
+def _check_operand(channels: Channels, widths: npt.NDArray[np.int64], reader: int, name: str) -> None:
     nodes, first = decode(channels.firsts)
-    real = nodes >= 0
-    if (nodes >= reader).any() or (first[real] + channels.lengths[real] > np.asarray(widths)[nodes[real]]).any():
+    real = channels.firsts != CONSTANT
+    nodes, last = nodes[real], (first + channels.lengths)[real]
+    if (nodes < 0).any() or (nodes >= reader).any() or (last > widths[nodes]).any():
         raise InvalidValueError(f"node {reader} ({name}) reads channels that no earlier node has")

@@ -5,6 +5,7 @@ from pathlib import Path
 from nnmass.errors import InvalidValueError, ModelError
 from nnmass.tracing.exported_archive import read_exported_program
 from nnmass.tracing.loaded_model import LoadedModel
+from nnmass.tracing.onnx_file import read_onnx
 from nnmass.tracing.python_file import module_from_python_file
 from nnmass.tracing.zoo import ZOOS, build_zoo_model, matching_names
 
@@ -17,7 +18,7 @@ def load_model(source: str, *, image_size: int | None = None) -> LoadedModel:
     Args:
         source: ``timm:NAME`` or ``torchvision:NAME``, built without weights; or ``FILE.py:NAME``, a function without
             arguments or a module in a Python file.  That runs the file: do so with files that you trust.  Or
-            ``FILE.pt2``, a program of `torch.export.save`: reading it runs no code from it.
+            ``FILE.pt2``, a program of `torch.export.save`, or ``FILE.onnx``: reading these runs no code from them.
         image_size: height and width of the images, instead of the source's own.
 
     Raises:
@@ -37,6 +38,8 @@ def load_model(source: str, *, image_size: int | None = None) -> LoadedModel:
         raise ModelError(f"{source}: say what makes the model, {source}:NAME")
     if source.endswith(".pt2"):
         return LoadedModel(source, *read_exported_program(Path(source), image_size=image_size))
+    if source.endswith(".onnx"):
+        return LoadedModel(source, *read_onnx(Path(source), image_size=image_size))
     raise ModelError(f"{source!r} names no model: expected {_FORMS}")
 
 
