@@ -2,6 +2,7 @@ import json
 import re
 
 import pytest
+import torch
 
 from nnmass import ResNet
 from nnmass.tracing import load_model
@@ -217,3 +218,21 @@ def test_other_kinds_of_pictures_are_refused(nnmass, tmp_path):
     result = nnmass("analyze", "timm:resnet18", "--graph", tmp_path / "a.gif")
     assert result.code == 1
     assert "pictures end in .pdf, .png, .svg, got '.gif'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("junk.onnx", "is not an ONNX file"), ("junk.pt2", "is not a file of torch.export.save")]
+)
+def test_files_that_are_not_what_their_name_says_are_one_line(nnmass, tmp_path, name, message):
+    (tmp_path / name).write_text("junk")
+    result = nnmass("analyze", tmp_path / name)
+    assert (result.code, result.out) == (1, "")
+    assert f"{tmp_path / name} {message}" in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_an_exported_program_has_the_mass_of_its_module(nnmass, tmp_path):
+    module = ResNet(block="basic", layers=(1, 1), image_size=16, num_classes=2).build().eval()
+    path = tmp_path / "resnet.pt2"
+    torch.export.save(torch.export.export(module, (torch.zeros(1, 3, 16, 16),)), path)
+    assert nnmass("analyze", path, "--json").json()["nn_mass"] == 128.0 + 192.0

@@ -10,7 +10,9 @@ from nnmass import CifarResNet, DenseCNN, DenseMLP, ResNet, analyze
 from nnmass.reporting import COLOURS, layer_graph_figure, save
 from nnmass.reporting.layer_graph_cells import boxes
 from nnmass.reporting.layer_graph_layout import layout
-from nnmass.tracing import analyze_source
+from nnmass.topology import Channels, LayerGraph, Node, Operand, find_cells
+from nnmass.topology.graph import encode
+from nnmass.tracing import Report, analyze_source
 
 
 class Two(nn.Module):
@@ -171,3 +173,15 @@ def test_the_picture_is_the_same_every_time(tmp_path):
     report = analyze(ResNet.of_depth(18))
     first, second = (save(layer_graph_figure(report), tmp_path / f"{k}.svg").read_bytes() for k in (1, 2))
     assert first == second
+
+
+def test_cells_of_exported_graphs_are_named_by_their_paths():
+    conv = [Node("x", "input", 4)]
+    for k in (1, 2):
+        read = (Operand(Channels.of(encode(k - 1, 4))),)
+        conv.append(Node(f"/stage1/block.0/conv{k}/Conv", "conv", 4, operands=read))
+    terms = tuple(Operand(Channels.of(encode(i, 4))) for i in (2, 0))
+    add, last = Node("/stage1/block.0/Add", "add", 4, operands=terms), Operand(Channels.of(encode(3, 4)))
+    graph = LayerGraph((*conv, add, Node("output", "output", 0, operands=(last,))))
+    report = Report("graph.onnx", ((1, 4),), graph, find_cells(graph), 0, 0, (), "count")
+    assert [box.name for box in boxes(report, layout(graph))] == ["stage1.block.0"]

@@ -89,7 +89,8 @@ def _with_sums(graph: LayerGraph, sums: dict[int, set[int]], entry: str, layers:
 
 def _name(graph: LayerGraph, layers: Iterable[int]) -> str:
     """The innermost module that most of the layers are in."""
-    paths = [graph.nodes[i].name.split(".") for i in layers]
+    names = [graph.nodes[i].name.replace("/", ".").strip(".") for i in layers]  # ONNX graphs have slashes
+    paths = [name.split(".") for name in names]
     counts = Counter(".".join(path[:k]) for path in paths for k in range(1, len(path)))
     held = [module for module, count in counts.items() if count > _MOST * len(paths)]
     return max(held, key=lambda module: module.count("."), default="")
