@@ -56,7 +56,10 @@ ImageSizeOption = Annotated[
 ]
 ProjectionOption = Annotated[
     Literal["count", "zero"] | None,
-    typer.Option("--projection", help="Whether shortcuts that are projections count as skips; default: count."),
+    typer.Option(
+        "--projection",
+        help="Whether shortcuts that are projections count as skips; default: count, or as a specification says.",
+    ),
 ]
 SpecArgument = Annotated[Path, typer.Argument(help="JSON file of a specification.", metavar="SPEC.json")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]

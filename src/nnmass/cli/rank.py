@@ -20,7 +20,7 @@ _INTERRUPTED = 130
 
 def rank(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help=f"Or patterns such as 'timm:mobilenetv2_*'. {o.MODEL_HELP}")
+        list[str], typer.Argument(metavar="MODEL...", help=f"{o.MODEL_HELP} Also patterns: 'timm:mobilenetv2_*'.")
     ],
     max_macs: Annotated[
         int | None, typer.Option(parser=o.count, metavar="COUNT", help="Leave out larger ones: 500M, 1.2G, …")
