@@ -7,6 +7,7 @@ sum, and what is left out is listed.
 
 import argparse
 import logging
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def main() -> None:
         "resnet50, seconds": target(rows["resnet50"]["seconds"]["nnmass"], at_most=0.5),
     }
     show_targets(targets)
-    save(arguments, {"models": rows, "targets": targets})
+    beside = {name: version(name) for name in ("torchinfo", "fvcore", "timm")}
+    save(arguments, {"beside": beside, "models": rows, "targets": targets})
 
 
 if __name__ == "__main__":

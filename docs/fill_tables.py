@@ -253,7 +253,7 @@ def lanczos() -> str:
 def benchmarks() -> str:
     """Every target of the benchmarks, with the measured median."""
     rows = []
-    for name in ("closed_form", "mlp_sweep", "dense_cnn_step", "isometry"):
+    for name in ("closed_form", "mlp_sweep", "dense_cnn_step", "isometry", "tracing_speed"):
         for label, entry in _read(f"benchmarks/{name}.json")["targets"].items():
             bound = f"≥ {entry['at_least']:,g}" if entry["at_least"] is not None else f"≤ {entry['at_most']:,g}"
             rows.append((f"`{name}`: {label}", f"{entry['median']:,.3g}", bound, "yes" if entry["met"] else "**no**"))

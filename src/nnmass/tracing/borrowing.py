@@ -59,7 +59,8 @@ def _without_memory(parameter: Tensor) -> nn.Parameter:
 
 
 def _copied(buffer: Tensor) -> Tensor:
-    return buffer.detach().clone()
+    """A copy that takes no memory before it is written to."""
+    return torch._lazy_clone(buffer.detach()) if buffer.device.type == "cpu" else buffer.detach().clone()
 
 
 class ModulePath:
