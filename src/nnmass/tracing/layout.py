@@ -6,6 +6,7 @@ from math import prod
 from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nnmass.topology.graph import CONSTANT, Codes, encode
 
@@ -194,6 +195,17 @@ def pool(value: Value, shape: Sequence[int]) -> Value:
                 raise MixedError
             dims[k] = (Axis("position", size),) if size > 1 else ()
     return replace(value, dims=tuple(dims))
+
+
+def blank(value: Value, where: npt.NDArray[np.bool_]) -> Value:
+    """Make constants of the channels that a mask, which is broadcast to the tensor, covers everywhere."""
+    mask = where.reshape([1] * (len(value.dims) - where.ndim) + list(where.shape))
+    for k, size in enumerate(value.codes.shape):
+        if size == 1:
+            mask = np.all(mask, axis=k, keepdims=True)
+        elif mask.shape[k] not in (1, size) or not value.only_channels(k):
+            return value
+    return replace(value, codes=np.where(mask, CONSTANT, value.codes))
 
 
 def pad_channels(value: Value, dim: int, before: int, after: int) -> Value:

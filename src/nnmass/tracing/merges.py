@@ -9,14 +9,18 @@ from torch import Tensor
 
 from nnmass.topology.graph import CONSTANT, decode, encode
 from nnmass.tracing import reasons
-from nnmass.tracing.layout import Axis, MixedError, Value, concatenate, expand, insert, pool
+from nnmass.tracing.layout import Axis, MixedError, Value, concatenate, drop, expand, insert, pool, view
 from nnmass.tracing.tracer import Call, Tracer, operand
+
+EXTREMA = {"aten::maximum", "aten::minimum"}
 
 
 def addition(tracer: Tracer, call: Call) -> Value | None:
     """``aten::add``, ``sub``, ``maximum``: a sum, unless a term is constant or both are the same channels."""
     shape = call.out.shape
     values = [v for name in ("self", "other") if (v := tracer.value(call[name])) is not None]
+    if call.name.removesuffix("_") in EXTREMA:
+        values = [replace(value, linear=False) for value in values]
     for k, value in enumerate(values):
         if len(values) == 1 or _reduces(tracer, values[1 - k], value):
             return expand(value, shape)
@@ -29,9 +33,10 @@ def merged_by_sum(tracer: Tracer, values: Sequence[Value], shape: Sequence[int])
     Raises:
         MixedError: their channels lie in different dimensions.
     """
-    form = np.broadcast_shapes(*(value.codes.shape for value in values))
-    if any(v.codes.shape != form and v.codes.size > 1 for v in values):
+    sizes = {value.codes.shape for value in values if value.codes.size > 1}
+    if len(sizes) > 1:
         raise MixedError
+    form = sizes.pop() if sizes else values[0].codes.shape
     first = max((value for value in values if value.codes.shape == form), key=lambda value: value.extent)
     values = [replace(value, codes=np.broadcast_to(value.codes, form)) for value in values]
     coarse, upsampled = all(v.coarse for v in values), next((v.upsampled for v in values if v.upsampled), None)
@@ -87,24 +92,42 @@ def _joined(tracer: Tracer, call: Call, tensors: Sequence[Tensor], dim: int) -> 
     return concatenate(values, dim)
 
 
+LINEAR = {"aten::sum", "aten::mean"}
+
+
+def extremum(tracer: Tracer, call: Call) -> Sequence[Value] | None:
+    """``aten::max`` and ``min``, of which only the values are described, and not where they lie."""
+    value = reduction(tracer, call)
+    return None if value is None else [value]
+
+
 def reduction(tracer: Tracer, call: Call) -> Value | None:
     """``aten::sum``, ``mean``, ``amax`` and the like: a pool over positions; over a part of the channels, a sum."""
     source = call["self"]
     before = tracer.value(source)
     assert before is not None
-    value = before
-    given = call["dim"]
+    value = before if call.name in LINEAR else replace(before, linear=False)
+    given = call["dim"] if call.has("dim") else None
     dims = [given] if isinstance(given, int) else given
     chosen = sorted({d % source.ndim for d in dims} if dims else range(source.ndim))
     for dim in chosen:
         value = _without(tracer, value, dim)
     if before.weighted and prod(value.positions) < prod(before.positions):
         return tracer.refuse(call, reasons.ATTENTION, call.out)  # an average with weights that depend on the data
-    if call["keepdim"]:
+    if call.has("keepdim") and call["keepdim"]:
         return value
     form = [size for k, size in enumerate(value.codes.shape) if k not in chosen]
     kept = tuple(axes for k, axes in enumerate(value.dims) if k not in chosen)
     return replace(value, codes=value.codes.reshape(form), dims=kept)
+
+
+def pixel_shuffle(tracer: Tracer, call: Call) -> Value:
+    """``aten::pixel_shuffle``: one channel of many, each at its own positions; drawn as their sum, in a larger map."""
+    (n, channels, height, width), source = call["self"].shape, tracer.value(call["self"])
+    assert source is not None
+    parts = view(source, [n, channels // call["upscale_factor"] ** 2, call["upscale_factor"] ** 2, height, width])
+    found = pool(drop(_without(tracer, parts, 2), 2), call.out.shape)
+    return replace(found, coarse=True, upsampled=tracer.path.name)
 
 
 def _without(tracer: Tracer, value: Value, dim: int) -> Value:
@@ -113,10 +136,10 @@ def _without(tracer: Tracer, value: Value, dim: int) -> Value:
     count = value.codes.shape[dim]
     if count == 1:
         return replace(value, dims=dims)
-    if not value.only_channels(dim):
-        raise MixedError
     if value.codes.size == count:
         raise MixedError(reasons.OVER_CHANNELS)
+    if not value.only_channels(dim):
+        raise MixedError
     parts = np.split(value.codes, count, axis=dim)
     shape = [axes[0].size if axes else 1 for axes in dims]
     return merged_by_sum(tracer, [replace(value, codes=part, dims=dims) for part in parts], shape)

@@ -38,9 +38,9 @@ def first_value(tracer: Tracer, call: Call) -> Value:
 
 
 def unchanged(tracer: Tracer, call: Call) -> Sequence[Value | None]:
-    """The channels of the first argument, in the shape of the (first) result."""
+    """The channels of the one argument that depends on the input, in the shape of the (first) result."""
     outs = [call.out] if isinstance(call.out, Tensor) else list(call.out)
-    return [layout.expand(first_value(tracer, call), outs[0].shape), *([None] * (len(outs) - 1))]
+    return [layout.expand(only_value(tracer, call), outs[0].shape), *([None] * (len(outs) - 1))]
 
 
 def activation(tracer: Tracer, call: Call) -> Value:
@@ -54,8 +54,14 @@ def constant(tracer: Tracer, call: Call) -> Sequence[None]:
 
 
 def viewed(tracer: Tracer, call: Call) -> Value:
-    """Any reshaping in row-major order."""
-    return layout.view(first_value(tracer, call), call.out.shape)
+    """Any reshaping in row-major order; where it repeats positions, that is noted."""
+    value = layout.view(first_value(tracer, call), call.out.shape)
+    kinds = [{axis.kind for axis in axes} for axes in value.dims]
+    return _enlarged(tracer, value) if {"position", "broadcast"} in kinds else value
+
+
+def _enlarged(tracer: Tracer, value: Value) -> Value:
+    return replace(value, coarse=True, upsampled=tracer.path.name)
 
 
 def expanded(tracer: Tracer, call: Call) -> Value:
@@ -108,30 +114,33 @@ def divided(tracer: Tracer, call: Call) -> Sequence[Value]:
 def indexed(tracer: Tracer, call: Call) -> Value:
     """``aten::index`` with constants in one dimension, and ``aten::index_select``."""
     value = first_value(tracer, call)
+    chosen_by = [call["index"]] if call.name == "aten::index_select" else call["indices"]
+    if any(tracer.value(index) is not None for index in chosen_by):
+        raise MixedError("chooses by data")
     if call.name == "aten::index_select":
         dim, index = call["dim"] % call["self"].ndim, call["index"]
     else:
         given = [(k, index) for k, index in enumerate(call["indices"]) if index is not None]
         if len(given) != 1 or given[0][1].ndim != 1:
-            return _positions_only(value, call)
+            return _positions_only(tracer, value, call)
         dim, index = given[0]
-    if tracer.value(index) is not None:
-        raise MixedError("chooses by data")
+    if dim == 1 and call["self"].shape[1] == 1:  # the only channel, perhaps several times
+        return layout.concatenate([value] * call.out.shape[1], 1)
     if not value.holds_channels(dim):
-        return layout.pool(value, call.out.shape)
+        return resized(tracer, value, call.out.shape)
     if index.is_meta:
         raise MixedError("chooses channels by numbers that are not known")
     chosen = torch.arange(value.codes.shape[dim])[index.cpu()].numpy()
     return layout.take(value, dim, chosen)
 
 
-def _positions_only(value: Value, call: Call) -> Value:
+def _positions_only(tracer: Tracer, value: Value, call: Call) -> Value:
     """Choosing among positions leaves the channels alone."""
     out = call.out
     if out.ndim == len(value.dims) and all(
         index is None or not value.holds_channels(k) for k, index in enumerate(call["indices"])
     ):
-        return layout.pool(value, out.shape)
+        return resized(tracer, value, out.shape)
     raise MixedError("chooses in several dimensions")
 
 
@@ -156,20 +165,22 @@ def padded(tracer: Tracer, call: Call) -> Value:
     return layout.pool(value, call.out.shape)
 
 
-def pooled(tracer: Tracer, call: Call) -> Sequence[Value | None]:
-    """Pools, and paddings of positions."""
-    outs = [call.out] if isinstance(call.out, Tensor) else list(call.out)
-    value = layout.pool(first_value(tracer, call), outs[0].shape)
-    return [replace(value, linear=value.linear and "max" not in call.name), *([None] * (len(outs) - 1))]
+def pooled(tracer: Tracer, call: Call) -> Sequence[Value]:
+    """Pools, and paddings of positions; where a maximum lies is not described."""
+    out = call.out if isinstance(call.out, Tensor) else call.out[0]
+    value = layout.pool(first_value(tracer, call), out.shape)
+    return [replace(value, linear=value.linear and "max" not in call.name)]
 
 
 def upsampled(tracer: Tracer, call: Call) -> Value:
-    """Interpolation: where it enlarges the map, that is noted."""
-    value = first_value(tracer, call)
-    found = layout.pool(value, call.out.shape)
-    if found.extent <= value.extent:
-        return found
-    return replace(found, coarse=True, upsampled=tracer.path.name)
+    """Interpolation."""
+    return resized(tracer, first_value(tracer, call), call.out.shape)
+
+
+def resized(tracer: Tracer, value: Value, shape: Sequence[int]) -> Value:
+    """Another number of positions; where the map is enlarged, that is noted."""
+    found = layout.pool(value, shape)
+    return found if found.extent <= value.extent else _enlarged(tracer, found)
 
 
 def repeated(tracer: Tracer, call: Call) -> Value:
@@ -186,7 +197,9 @@ def repeated(tracer: Tracer, call: Call) -> Value:
             dims[k] = (Axis("channel", codes.shape[k]),)
         elif times > 1:
             dims[k] = (Axis("broadcast", times), *dims[k])
-    return replace(value, codes=codes, dims=tuple(dims), coarse=value.coarse or max(repeats) > 1)
+    found = replace(value, codes=codes, dims=tuple(dims), coarse=value.coarse or max(repeats) > 1)
+    tiled = any(len({axis.kind for axis in axes} & {"position", "broadcast"}) == 2 for axes in dims)
+    return _enlarged(tracer, found) if tiled else found
 
 
 def shuffled(tracer: Tracer, call: Call) -> Value:
@@ -215,8 +228,14 @@ def copied(tracer: Tracer, call: Call) -> Value:
 
 
 def chosen(tracer: Tracer, call: Call) -> Value:
-    """``aten::where`` and ``masked_fill``: between a tensor and constants."""
-    return replace(layout.expand(only_value(tracer, call), call.out.shape), linear=False)
+    """``aten::where`` and ``masked_fill``: between a tensor and constants, by a mask that may be known."""
+    value = replace(layout.expand(only_value(tracer, call), call.out.shape), linear=False)
+    fills = call.name.startswith("aten::masked_fill")
+    mask = call["mask" if fills else "condition"]
+    if mask.is_meta:
+        return value
+    kept = fills or tracer.value(call["self"]) is None  # where the mask holds, it is a constant
+    return layout.blank(value, (mask if kept else ~mask).cpu().numpy())
 
 
 ACTIVATIONS = (

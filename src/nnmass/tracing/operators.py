@@ -20,6 +20,8 @@ _NAMES: dict[Handler, tuple[str, ...]] = {
     merges.concatenation: ("cat",),
     merges.stack: ("stack",),
     merges.reduction: ("sum", "mean", "amax", "amin", "linalg_vector_norm", "norm", "std", "var"),
+    merges.pixel_shuffle: ("pixel_shuffle",),
+    merges.extremum: ("max", "min"),
     **movements.MOVEMENTS,
 }
 _HANDLERS = {f"aten::{name}": handler for handler, names in _NAMES.items() for name in names}

@@ -6,11 +6,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from nnmass.topology.graph import CONSTANT, Operand
+from nnmass.topology.graph import Operand
 from nnmass.tracing import reasons
-from nnmass.tracing.layout import Axis, Value, expand, fresh, pool
+from nnmass.tracing.layout import Axis, MixedError, Value, blank, expand, fresh, pool
 from nnmass.tracing.tracer import Call, Tracer, operand
 
 
@@ -22,10 +23,10 @@ def convolution(tracer: Tracer, call: Call) -> Value | None:
     macs = larger.numel() // larger.shape[1] * weight.numel()
     tracer.macs += macs
     value = tracer.value(source)
-    if tracer.value(weight) is not None:
+    if tracer.value(weight) is not None or tracer.value(call["bias"]) is not None:
         return tracer.refuse(call, reasons.DYNAMIC, out)
     assert value is not None
-    if not weight.is_meta and groups == source.shape[1] == out.shape[1]:
+    if not tracer.roots(weight) and groups == source.shape[1] == out.shape[1]:
         return pool(value, out.shape)
     channels = _contracted(tracer, value, 1)
     if channels is None:
@@ -77,6 +78,8 @@ def _linear(tracer: Tracer, call: Call, left: Tensor, right: Tensor, bias: Tenso
         return tracer.refuse(call, reasons.ATTENTION, out)
     if values[0] is None and values[1] is None:
         return tracer.refuse(call, reasons.CONSTANT_PRODUCT, out)
+    if tracer.value(bias) is not None:
+        raise MixedError("of several tensors that depend on the input")
     source, weight, dim = (left, right, left.ndim - 1) if values[0] is not None else (right, left, right.ndim - 2)
     value = tracer.value(source)
     assert value is not None
@@ -84,7 +87,7 @@ def _linear(tracer: Tracer, call: Call, left: Tensor, right: Tensor, bias: Tenso
     if channels is None:
         return tracer.refuse(call, reasons.LINEAR_OVER_POSITIONS, out)
     width_dim = out.ndim - 1 if source is left else out.ndim - 2
-    form = list(value.dims)
+    form = [tuple(Axis("position", a.size) if a.kind == "channel" else a for a in axes) for axes in value.dims]
     form[dim] = (Axis("channel", out.shape[width_dim]),) if out.shape[width_dim] > 1 else ()
     positions = tuple(prod(a.size for a in axes if a.kind == "position") for k, axes in enumerate(form) if k != dim)
     costs = {
@@ -114,28 +117,32 @@ def product(tracer: Tracer, call: Call) -> Value | None:
         value, constant = (a, right) if a is not None else (b, left)
         assert value is not None
         scaled = expand(value, shape)
-        return masked(scaled, constant) if call.name.startswith("aten::mul") else scaled
+        return without_zeros(scaled, constant) if call.name.startswith("aten::mul") else scaled
     if a.extent == b.extent and np.array_equal(a.codes.ravel(), b.codes.ravel()):
         return replace(expand(a, shape), linear=False)
     kept, gate = (a, b) if (a.extent, not a.coarse) >= (b.extent, not b.coarse) else (b, a)
     alike = (kept.extent, kept.coarse) == (gate.extent, gate.coarse)
     if alike and kept.extent == _extent_of(call.out, kept):
         return tracer.refuse(call, reasons.GATED, call.out)
+    if _distinct(expand(a, shape), expand(b, shape)) > kept.extent:
+        return replace(tracer.refuse(call, reasons.GATED, call.out), coarse=True)
     if tracer.holds(gate, reasons.ATTENTION):
         return tracer.refuse(call, reasons.ATTENTION, call.out)
     tracer.cut_gate()
     return replace(expand(kept, shape), weighted=kept.weighted or bool(gate.positions))
 
 
-def masked(value: Value, constant: Any) -> Value:
-    """A product with constants: a channel that is multiplied by 0 is one no more."""
-    if not isinstance(constant, Tensor) or constant.is_meta or constant.numel() != value.codes.size:
+def without_zeros(value: Value, constant: Any) -> Value:
+    """A product with constants: a channel that is multiplied by 0 everywhere is one no more."""
+    if isinstance(constant, Tensor) and constant.is_meta:
         return value
-    form = [1] * (value.codes.ndim - constant.ndim) + list(constant.shape)
-    if form != list(value.codes.shape):
-        return value
-    zero = (constant == 0).cpu().numpy().reshape(form)
-    return replace(value, codes=np.where(zero, CONSTANT, value.codes))
+    return blank(value, np.asarray(torch.as_tensor(constant == 0).cpu()))
+
+
+def _distinct(a: Value, b: Value) -> int:
+    """Different numbers in one sample of a product."""
+    held = ([prod(x.size for x in axes if x.kind in ("channel", "position")) for axes in v.dims] for v in (a, b))
+    return prod(max(pair) for pair in zip(*held, strict=True))
 
 
 def _extent_of(out: Tensor, value: Value) -> int:

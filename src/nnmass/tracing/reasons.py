@@ -10,6 +10,7 @@ CONSTANT_PRODUCT = "a constant product added to data"
 POSITIONS_JOINED = "concatenation of positions"
 OVER_CHANNELS = "reduces all channels to one"
 PARTLY_WRITTEN = "writes into a part of a tensor"
+NUMBERS = "does what needs the numbers of its tensors"
 RECURRENT = "a recurrent layer"
 RESOLUTIONS = "merges across resolutions"
 

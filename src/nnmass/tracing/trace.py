@@ -10,10 +10,12 @@ from torch.utils._pytree import tree_leaves
 
 from nnmass.errors import InvalidValueError, ModelError, RefusedError, first_line
 from nnmass.topology.graph import LayerGraph, Node
+from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath, borrowed
 from nnmass.tracing.layout import fresh
 from nnmass.tracing.operators import handler_of
 from nnmass.tracing.tracer import DataDependentError, Tracer, operand
+from nnmass.tracing.without_memory import KnownNumbers, needs_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +58,8 @@ def trace(model: nn.Module, *input_sizes: Sequence[int]) -> Trace:
     params = sum(p.numel() for p in model.parameters() if not nn.parameter.is_lazy(p))
     path = ModulePath(model)
     tracer = Tracer(path, handler_of)
-    with borrowed(model), path.followed(), torch.no_grad():
-        inputs = [torch.empty(size, device="meta") for size in sizes]
+    with borrowed(model), path.followed(), torch.inference_mode(False), torch.no_grad():
+        inputs = [torch.empty(size, dtype=_number_type(model), device="meta") for size in sizes]
         for k, x in enumerate(inputs):
             dim, name = min(1, x.ndim - 1), f"input {k}" if len(inputs) > 1 else "input"
             node = tracer.drafts.add(Node(name, "input", x.shape[dim], tuple(x.shape[2:])))
@@ -75,15 +77,23 @@ def trace(model: nn.Module, *input_sizes: Sequence[int]) -> Trace:
 
 def _run(model: nn.Module, inputs: Sequence[Tensor], tracer: Tracer, params: int) -> Any:
     try:
-        with tracer:
+        with tracer, KnownNumbers():
             return model(*inputs)
     except DataDependentError as error:
         raise RefusedError(error.module, error.reason, params=params, macs=tracer.macs) from error
     except Exception as error:
         where = tracer.path.failed or type(model).__name__
+        if needs_numbers(error) and not isinstance(error, NotImplementedError):
+            raise RefusedError(where, reasons.NUMBERS, params=params, macs=tracer.macs) from error
         sizes = ", ".join(str(tuple(x.shape)) for x in inputs)
         said = f"{type(error).__name__}: {first_line(error)}"
         raise ModelError(f"the forward pass fails in {where} on {sizes}: {said}") from error
+
+
+def _number_type(model: nn.Module) -> torch.dtype:
+    """Type of the first parameter, which is that of the inputs, in all probability."""
+    types = (parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
+    return next(types, torch.get_default_dtype())
 
 
 def _checked(size: Sequence[int]) -> tuple[int, ...]:

@@ -1,19 +1,20 @@
 """A dispatch mode that reads the layer graph of a model while it runs on tensors without memory."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
 from nnmass.errors import ModelError
 from nnmass.topology.graph import Channels, Kind, Node, Operand
 from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath
 from nnmass.tracing.drafts import Drafts
-from nnmass.tracing.layout import MixedError, Value, unknown
+from nnmass.tracing.layout import MixedError, Value, unknown, view
+from nnmass.tracing.views import Views, same_numbers
+from nnmass.tracing.without_memory import needs_numbers, run_on_constants, run_on_meta, tensors_of
 
 Handler = Callable[["Tracer", "Call"], Value | Sequence[Value | None] | None]
 RECURRENT_MODULES = (nn.RNNBase, nn.RNNCellBase)
@@ -44,10 +45,16 @@ class Call:
                 return self._kwargs.get(name, argument.default_value)
         raise KeyError(name)
 
-    def dim(self, name: str, tensor: Tensor) -> int:
-        """A dimension, counted from the front."""
-        given: int = self[name]
-        return given % max(tensor.ndim, 1)
+    def has(self, name: str) -> bool:
+        """Whether the operator has an argument of that name."""
+        return any(argument.name == name for argument in self.func._schema.arguments)
+
+    def written(self) -> list[Tensor]:
+        """The tensors that it changes."""
+        if not self.func._schema.is_mutable:
+            return []
+        changed = [a.name for a in self.func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+        return list(tensors_of([self[name] for name in changed]))
 
 
 class Tracer(TorchDispatchMode):
@@ -69,8 +76,9 @@ class Tracer(TorchDispatchMode):
         self.cut: dict[str, None] = {}
         self._handler_of = handler_of
         self._values: dict[int, tuple[Tensor, Value]] = {}  # tensors are kept, so that their ids stay theirs
-        self._roots: dict[int, tuple[Tensor, frozenset[int]]] = {}
-        self._counted: set[int] = set()
+        self._views = Views()
+        self._roots: dict[int, tuple[Tensor, frozenset[nn.Parameter]]] = {}
+        self._counted: set[nn.Parameter] = set()
         self._names: dict[str, int] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -78,12 +86,17 @@ class Tracer(TorchDispatchMode):
         call = Call(func, args, kwargs or {})
         tensors = list(tensors_of(call.given))
         tracked = any(id(t) in self._values for t in tensors)
-        if tracked or any(t.is_meta for t in tensors):
-            call.out = self._run_on_meta(call, args, kwargs or {}, tensors)
-        else:
-            call.out = func(*args, **(kwargs or {}))
+        try:
+            if tracked or any(t.is_meta for t in tensors):
+                call.out = run_on_meta(func, args, kwargs or {}, tensors)
+            else:
+                call.out = run_on_constants(func, args, kwargs or {})
+        except (NotImplementedError, RuntimeError) as error:
+            if needs_numbers(error):
+                raise DataDependentError(self.path.name, call.name, tracked=tracked) from error
+            raise
         if tracked:
-            self._describe(call, tensors)
+            self._describe(call)
         elif tensors:
             roots = frozenset().union(*(self.roots(t) for t in tensors))
             for leaf in tensors_of([call.out]) if roots else ():
@@ -97,23 +110,22 @@ class Tracer(TorchDispatchMode):
 
     def track(self, tensor: Tensor, value: Value) -> None:
         """Remember what is known of a tensor."""
+        if id(tensor) not in self._values:
+            self._views.see(tensor)
         self._values[id(tensor)] = (tensor, value)
 
-    def roots(self, tensor: Any) -> frozenset[int]:
+    def roots(self, tensor: Any) -> frozenset[nn.Parameter]:
         """Parameters that a tensor which does not depend on the input was made of."""
         if isinstance(tensor, nn.Parameter):
-            return frozenset([id(tensor)])
+            return frozenset([tensor])
         known = self._roots.get(id(tensor))
         return known[1] if known else frozenset()
 
     def new_params(self, *tensors: Any) -> int:
-        """Numbers in the parameters that these tensors are made of, of those that were not asked for before."""
-        total = 0
-        for tensor in tensors:
-            if isinstance(tensor, Tensor) and (roots := self.roots(tensor)) and not roots <= self._counted:
-                self._counted |= roots
-                total += tensor.numel()
-        return total
+        """Numbers in the parameters that these tensors are made of, and that were not asked for before."""
+        new = frozenset().union(*(self.roots(tensor) for tensor in tensors)) - self._counted
+        self._counted |= new
+        return sum(parameter.numel() for parameter in new)
 
     def node(self, kind: Kind, width: int, operands: Sequence[Operand], **costs: Any) -> int:
         """Add a node, named after the module that runs, and return its index."""
@@ -138,30 +150,17 @@ class Tracer(TorchDispatchMode):
         """Note that the running module scales one tensor by another."""
         self.cut[self.path.name] = None
 
-    def _run_on_meta(self, call: Call, args: Any, kwargs: Any, tensors: Sequence[Tensor]) -> Any:
-        if call.func._schema.is_mutable and isinstance(args[0], Tensor) and not args[0].is_meta:
-            return args[0]  # a constant is written to: what is known of it is all that changes
-        if call.name in SHAPE_KEEPING and args[0].is_meta:
-            return _like(call, args[0])
-        if not all(tensor.is_meta for tensor in tensors):
-            args, kwargs = tree_map_only(Tensor, _on_meta, (args, kwargs))
-        if "device" in kwargs and kwargs["device"] is not None:
-            kwargs = {**kwargs, "device": torch.device("meta")}
-        try:
-            return call.func(*args, **kwargs)
-        except (NotImplementedError, torch._subclasses.fake_tensor.DataDependentOutputException) as error:
-            raise DataDependentError(self.path.name, call.name) from error
-
-    def _describe(self, call: Call, tensors: Sequence[Tensor]) -> None:
-        outs = list(tensors_of([call.out]))
-        if not outs:
-            return
+    def _describe(self, call: Call) -> None:
+        written = call.written()
+        outs = list(tensors_of([call.out])) or written
         described = self._handled(call, outs)
-        for out, value in zip(outs, described, strict=False):
+        for out, value in zip(outs, described, strict=True):
             if value is not None:
                 self.track(out, value)
-        if call.func._schema.is_mutable:
-            self._written(call, tensors[0])
+        for target in written:
+            if described[0] is not None:
+                self.track(target, described[0])
+                self._changed(call, target, described[0])
 
     def _handled(self, call: Call, outs: Sequence[Tensor]) -> Sequence[Value | None]:
         handler = self._handler_of(call)
@@ -172,65 +171,46 @@ class Tracer(TorchDispatchMode):
             described = handler(self, call) if handler else None
         except MixedError as error:
             described, reason = None, f"{reason} {error}"
-        if described is None:
-            return (
-                [self.refuse(call, reason, outs[0])] * len(outs)
-                if len(outs) == 1
-                else [self.refuse(call, reason, out) for out in outs]
-            )
-        return [described] if isinstance(described, Value) else described
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # in a form not thought of
+            described, reason = None, f"{reason}, called in a way that is not understood"
+        known = [described] if isinstance(described, Value) else described or []
+        return [*known, *(self.refuse(call, reason, out) for out in outs[len(known) :])]
 
-    def _written(self, call: Call, target: Tensor) -> None:
-        """A tensor was changed in place: if it is a part of another, that one is known no more."""
-        base = target._base
-        changes = call.name.removesuffix("_") not in UNCHANGING
-        if base is not None and base is not target and changes and id(target) in self._values:
-            known = self._values[id(target)][1]
-            if base.numel() == target.numel() and base.shape == target.shape:
-                self.track(base, known)
+    def _changed(self, call: Call, target: Tensor, value: Value) -> None:
+        """A tensor was changed in place: so are its views, and what it is a view of."""
+        for other in self._views.touched_with(target):
+            known = self.value(other)
+            if call.name in UNCHANGING and known is not None:
+                self.track(other, replace(known, linear=False))
+            elif same_numbers(target, other):
+                self.track(other, self._viewed(call, value, other))
             else:
-                self.track(base, self.refuse(call, reasons.PARTLY_WRITTEN, base))
+                self.track(other, self.refuse(call, reasons.PARTLY_WRITTEN, other))
+
+    def _viewed(self, call: Call, value: Value, other: Tensor) -> Value:
+        try:
+            return view(value, other.shape)
+        except MixedError:
+            return self.refuse(call, reasons.PARTLY_WRITTEN, other)
 
 
-_ALIKE = ("relu", "silu", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "sigmoid", "tanh", "gelu", "elu")
-SHAPE_KEEPING = {f"aten::{name}{suffix}" for name in _ALIKE for suffix in ("", "_")} | {"aten::native_batch_norm"}
-"""Operators whose result has the shape of their first argument: those that are not worth a run on meta tensors."""
-
-UNCHANGING = {"aten::relu", "aten::hardtanh", "aten::silu", "aten::hardswish", "aten::leaky_relu", "aten::elu"}
+UNCHANGING = {f"aten::{name}_" for name in ("relu", "hardtanh", "silu", "hardswish", "leaky_relu", "elu")}
 """Operators after which the channels are what they were: in place, they may work on a part of a tensor."""
 
 
+_READABLE = {"_local_scalar_dense": "a number or condition"}
+
+
 class DataDependentError(ModelError):
-    """What the model does depends on the numbers that it is given."""
+    """What the model does depends on the numbers that it is given, or on its parameters."""
 
-    def __init__(self, module: str, operator: str) -> None:
-        self.module, self.reason = module, f"{operator.removeprefix('aten::')} depends on the values of its input"
+    def __init__(self, module: str, operator: str, *, tracked: bool) -> None:
+        whose = "its input" if tracked else "parameters"
+        name = operator.removeprefix("aten::")
+        self.module, self.reason = module, f"{_READABLE.get(name, name)} depends on the values of {whose}"
         super().__init__(f"{module}: {self.reason}")
-
-
-def tensors_of(values: Iterable[Any]) -> Iterator[Tensor]:
-    """The tensors among an operator's arguments or results, those in lists included."""
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from (item for item in value if isinstance(item, Tensor))
 
 
 def operand(value: Value) -> Operand:
     """Everything a value holds, as an operand."""
     return Operand(Channels.of(value.codes), value.linear, value.upsampled)
-
-
-def _like(call: Call, tensor: Tensor) -> Any:
-    """The result of an operator that keeps the shape; the statistics of a norm in evaluation mode are empty."""
-    if call.func._schema.is_mutable:
-        return tensor
-    out = torch.empty_like(tensor)
-    return out if len(call.func._schema.returns) == 1 else (out, tensor.new_empty(0), tensor.new_empty(0))
-
-
-def _on_meta(tensor: Tensor) -> Tensor:
-    if tensor.is_meta:
-        return tensor
-    return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta")
