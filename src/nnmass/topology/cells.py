@@ -95,7 +95,7 @@ class _Search:
         if entry < 0:
             entry = int(self.flow.contents[region.entry].sources[0])
         first = nodes[entry]
-        if concatenates and first.is_layer and first.resolution == nodes[levels.last].resolution:
+        if concatenates and first.is_layer and first.positions == nodes[levels.last].positions:
             layers = (entry, *layers)
         return GraphCell(
             entry=first.name,
@@ -123,6 +123,6 @@ class _Search:
         return reader if self.flow.nodes[reader] >= 0 and self.graph.nodes[self.flow.nodes[reader]].is_layer else None
 
     def _same_resolution(self, vertex: int, reader: int) -> bool:
-        """Whether a layer has the resolution of the last node whose channels it reads."""
-        last: int = self.flow.contents[vertex].sources[-1]
-        return self.graph.nodes[self.flow.nodes[reader]].resolution == self.graph.nodes[last].resolution
+        """Whether a layer has the resolution of the last node whose channels it reads, or of an enlarged map."""
+        layer, last = self.graph.nodes[self.flow.nodes[reader]], self.flow.contents[vertex].sources[-1]
+        return layer.positions == self.graph.nodes[last].positions or layer.operands[0].upsampled is not None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -145,6 +146,11 @@ class Node:
     def is_layer(self) -> bool:
         """Whether it has weights."""
         return self.kind in ("conv", "linear")
+
+    @property
+    def positions(self) -> int:
+        """Number of positions of its output, however they are laid out."""
+        return prod(self.resolution)
 
 
 @dataclass(frozen=True)

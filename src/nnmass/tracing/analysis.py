@@ -1,6 +1,7 @@
 """NN-Mass of any model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -9,7 +10,7 @@ from nnmass.errors import InvalidValueError, RefusedError
 from nnmass.topology import Projection, find_cells
 from nnmass.tracing import reasons
 from nnmass.tracing.report import Report, Skipped
-from nnmass.tracing.trace import Trace, trace
+from nnmass.tracing.trace import Trace, checked_size, trace
 
 
 def analyze(
@@ -66,9 +67,11 @@ def analyze(
 def _several(input_size: Sequence[int] | Sequence[Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
     if input_size is None:
         raise InvalidValueError("input_size is missing: the size of the input, such as (1, 3, 224, 224)")
-    if all(isinstance(n, int) for n in input_size):
-        return (tuple(input_size),)  # type: ignore[arg-type]
-    return tuple(tuple(size) for size in input_size)  # type: ignore[arg-type]
+    if not isinstance(input_size, Iterable) or isinstance(input_size, str):
+        raise InvalidValueError(f"input_size must be a size such as (1, 3, 224, 224), or several, got {input_size!r}")
+    sizes: tuple[Any, ...] = tuple(input_size)
+    several = sizes and isinstance(sizes[0], Sequence) and not isinstance(sizes[0], str)
+    return tuple(checked_size(size) for size in (sizes if several else (sizes,)))
 
 
 def _skipped(traced: Trace) -> tuple[Skipped, ...]:

@@ -11,56 +11,61 @@ from torch.nn.parameter import is_lazy
 
 from nnmass.errors import ModelError
 from nnmass.tracing.construction import random_states_kept
+from nnmass.tracing.keeping import contents_kept
 
 
 @contextmanager
 def borrowed(model: nn.Module) -> Iterator[None]:
-    """Replace parameters by meta tensors and buffers by copies, and evaluate; all is restored at the end.
+    """Replace parameters by meta tensors and other tensors by copies, and evaluate; all is restored at the end.
 
-    Attributes that the forward pass sets are restored too, as are the random states of PyTorch, Python and NumPy.
+    Attributes that the forward pass sets are restored too, contents of lists and dictionaries among them, as are the
+    random states of PyTorch, Python and NumPy.
 
     Raises:
         ModelError: a parameter is not initialised yet (a lazy module).
     """
     modules = list(model.modules())
     before = [(module, dict(module.__dict__)) for module in modules]
-    shared: dict[int, Any] = {}
-    with random_states_kept():
+    scripted = [(module, module.training) for module in modules if isinstance(module, torch.jit.ScriptModule)]
+    shared: dict[int, Tensor] = {}
+    with random_states_kept(), contents_kept(value for _, attributes in before for value in attributes.values()):
         try:
             for module in modules:
                 _lend(module, shared)
+            for module, _ in scripted:
+                module.training = False
             yield
         finally:
             for module, attributes in before:
                 module.__dict__.clear()
                 module.__dict__.update(attributes)
+            for module, mode in scripted:
+                module.training = mode
 
 
-def _lend(module: nn.Module, shared: dict[int, Any]) -> None:
+def _lend(module: nn.Module, shared: dict[int, Tensor]) -> None:
     if any(p is not None and is_lazy(p) for p in module._parameters.values()):
         name = type(module).__name__
         raise ModelError(
             f"{name} has parameters of unknown shape (a lazy module): run the model once on an input first"
         )
-    tensors = (("_parameters", _without_memory), ("_buffers", _copied))
-    for name, convert in tensors:
-        own = {}
-        for key, tensor in getattr(module, name).items():
-            if tensor is not None and id(tensor) not in shared:
-                shared[id(tensor)] = convert(tensor)
-            own[key] = tensor if tensor is None else shared[id(tensor)]
-        module.__dict__[name] = own
-    module.__dict__["training"] = False
+    attributes = module.__dict__
+    attributes |= {key: _lent(value, shared) for key, value in attributes.items() if isinstance(value, Tensor)}
+    for name in ("_parameters", "_buffers"):
+        attributes[name] = {key: _lent(tensor, shared) for key, tensor in getattr(module, name).items()}
+    attributes["training"] = False
+
+
+def _lent(tensor: Tensor | None, shared: dict[int, Tensor]) -> Tensor | None:
+    """What stands for a tensor: the same for every place that it has in the model."""
+    if tensor is not None and id(tensor) not in shared:
+        shared[id(tensor)] = _without_memory(tensor) if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
+    return shared.get(id(tensor))
 
 
 def _without_memory(parameter: Tensor) -> nn.Parameter:
     meta = torch.empty_strided(parameter.size(), parameter.stride(), dtype=parameter.dtype, device="meta")
     return nn.Parameter(meta, requires_grad=False)
-
-
-def _copied(buffer: Tensor) -> Tensor:
-    """A copy that takes no memory before it is written to."""
-    return torch._lazy_clone(buffer.detach()) if buffer.device.type == "cpu" else buffer.detach().clone()
 
 
 class ModulePath:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nnmass.topology.graph import CONSTANT, decode, encode
 from nnmass.tracing import reasons
-from nnmass.tracing.layout import Axis, MixedError, Value, concatenate, drop, expand, insert, pool, view
+from nnmass.tracing.layout import Axis, MixedError, Value, concatenate, drop, expand, insert, pool, take, view
 from nnmass.tracing.tracer import Call, Tracer, operand
 
 EXTREMA = {"aten::maximum", "aten::minimum"}
@@ -125,9 +125,10 @@ def pixel_shuffle(tracer: Tracer, call: Call) -> Value:
     """``aten::pixel_shuffle``: one channel of many, each at its own positions; drawn as their sum, in a larger map."""
     (n, channels, height, width), source = call["self"].shape, tracer.value(call["self"])
     assert source is not None
-    parts = view(source, [n, channels // call["upscale_factor"] ** 2, call["upscale_factor"] ** 2, height, width])
-    found = pool(drop(_without(tracer, parts, 2), 2), call.out.shape)
-    return replace(found, coarse=True, upsampled=tracer.path.name)
+    times, shape = call["upscale_factor"] ** 2, call.out.shape
+    parts = view(source, [n, channels // times, times, height, width])
+    each = [pool(drop(take(parts, 2, np.array([k])), 2), shape) for k in range(times)]
+    return replace(merged_by_sum(tracer, each, shape), coarse=True, upsampled=tracer.path.name)
 
 
 def _without(tracer: Tracer, value: Value, dim: int) -> Value:

@@ -15,6 +15,7 @@ _NAMES: dict[Handler, tuple[str, ...]] = {
     products.product_with_matrix: ("mm", "addmm"),
     products.batched_product: ("bmm", "baddbmm"),
     products.product: ("mul", "div"),
+    products.gated_unit: ("glu",),
     products.attention: _ATTENTION,
     merges.addition: ("add", "sub", "rsub", "maximum", "minimum"),
     merges.concatenation: ("cat",),

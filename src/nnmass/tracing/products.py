@@ -100,7 +100,13 @@ def _linear(tracer: Tracer, call: Call, left: Tensor, right: Tensor, bias: Tenso
 
 
 def _contracted(tracer: Tracer, value: Value, dim: int) -> Operand | None:
-    """The channels that a layer sums over, if it sums over all of them."""
+    """The channels that a layer sums over, if it sums over all of them.
+
+    Raises:
+        MixedError: it sums over samples, as it does where an input has no dimension for them.
+    """
+    if any(axis.kind == "sample" for axis in value.dims[dim]):
+        raise MixedError("sums over samples, which come first in every input")
     read = operand(value)
     raw = all(tracer.drafts.nodes[s].kind == "input" for s in read.channels.sources.tolist())
     elsewhere = value.codes.size // value.codes.shape[dim]
@@ -130,6 +136,11 @@ def product(tracer: Tracer, call: Call) -> Value | None:
         return tracer.refuse(call, reasons.ATTENTION, call.out)
     tracer.cut_gate()
     return replace(expand(kept, shape), weighted=kept.weighted or bool(gate.positions))
+
+
+def gated_unit(tracer: Tracer, call: Call) -> Value:
+    """``aten::glu``: a half of the channels scales the other."""
+    return tracer.refuse(call, reasons.GATED, call.out)
 
 
 def without_zeros(value: Value, constant: Any) -> Value:

@@ -1,7 +1,8 @@
 """Reading the layer graph of any PyTorch model."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from operator import index
 from typing import Any
 
 import torch
@@ -52,9 +53,10 @@ def trace(model: nn.Module, *input_sizes: Sequence[int]) -> Trace:
             products of two layers, layers over positions (mixers), recurrent layers, control flow or weights that
             depend on data.
     """
-    sizes = [_checked(size) for size in input_sizes]
+    sizes = [checked_size(size) for size in input_sizes]
     if not sizes:
         raise InvalidValueError("a model is traced with the size of its input, such as (1, 3, 224, 224); got none")
+    model = _checked_model(model)
     params = sum(p.numel() for p in model.parameters() if not nn.parameter.is_lazy(p))
     path = ModulePath(model)
     tracer = Tracer(path, handler_of)
@@ -65,9 +67,10 @@ def trace(model: nn.Module, *input_sizes: Sequence[int]) -> Trace:
             node = tracer.drafts.add(Node(name, "input", x.shape[dim], tuple(x.shape[2:])))
             tracer.track(x, fresh(node, x.shape, dim))
         outputs = _run(model, inputs, tracer, params)
-    values = [v for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and (v := tracer.value(leaf)) is not None]
-    if not values:
+    found = [(leaf, value) for leaf in _tensors(outputs) if (value := tracer.value(leaf)) is not None]
+    if not found:
         raise ModelError(f"{type(model).__name__} returns nothing that depends on its input")
+    values = [value for leaf, value in found if leaf.is_floating_point()] or [value for _, value in found]
     tracer.drafts.add(Node("output", "output", 0, operands=tuple(operand(v) for v in values)))
     refused = tracer.drafts.refused()
     if refused is not None:
@@ -96,7 +99,35 @@ def _number_type(model: nn.Module) -> torch.dtype:
     return next(types, torch.get_default_dtype())
 
 
-def _checked(size: Sequence[int]) -> tuple[int, ...]:
-    if not size or any(not isinstance(n, int) or n < 1 for n in size):
-        raise InvalidValueError(f"an input size must be positive whole numbers, got {tuple(size)!r}")
-    return tuple(size)
+def _checked_model(model: Any) -> nn.Module:
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"expected a torch.nn.Module, got {model!r}")
+    wrapped = type(model).__name__ == "OptimizedModule"  # by torch.compile
+    inner: nn.Module = getattr(model, "_orig_mod", model) if wrapped else model
+    return inner
+
+
+def checked_size(size: Any) -> tuple[int, ...]:
+    """Return the size of an input as plain numbers.
+
+    Raises:
+        InvalidValueError: it is something else than positive whole numbers.
+    """
+    try:
+        numbers = [n if isinstance(n, bool) else index(n) for n in size]
+    except TypeError:
+        numbers = []
+    if not numbers or any(isinstance(n, bool) or n < 1 for n in numbers):
+        raise InvalidValueError(f"an input size must be positive whole numbers such as (1, 3, 224, 224), got {size!r}")
+    return tuple(numbers)
+
+
+def _tensors(outputs: Any) -> Iterator[Tensor]:
+    """Tensors in what a model returns: alone, or in nested lists, dictionaries and data classes."""
+    for leaf in tree_leaves(outputs):
+        if isinstance(leaf, Tensor):
+            yield leaf
+        elif isinstance(leaf, Mapping):
+            yield from _tensors(list(leaf.values()))
+        elif is_dataclass(leaf) and not isinstance(leaf, type):
+            yield from _tensors([getattr(leaf, field.name) for field in fields(leaf)])

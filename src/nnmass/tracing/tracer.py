@@ -205,9 +205,11 @@ class DataDependentError(ModelError):
     """What the model does depends on the numbers that it is given, or on its parameters."""
 
     def __init__(self, module: str, operator: str, *, tracked: bool) -> None:
-        whose = "its input" if tracked else "parameters"
-        name = operator.removeprefix("aten::")
-        self.module, self.reason = module, f"{_READABLE.get(name, name)} depends on the values of {whose}"
+        space, _, name = operator.partition("::")
+        self.module, self.reason = module, f"operator {operator}"
+        if space == "aten":
+            whose = "its input" if tracked else "parameters"
+            self.reason = f"{_READABLE.get(name, name)} depends on the values of {whose}"
         super().__init__(f"{module}: {self.reason}")
 
 
