@@ -87,6 +87,10 @@ class Levels:
             if self._graph.is_layer(vertex) and vertex not in self._projections:
                 self._start[vertex] = total
                 total += len(self._graph.codes(vertex))
+        self._start_of_node = np.full(len(self._graph.layers.nodes), -1, dtype=np.int64)
+        for vertex, start in self._start.items():
+            if self._graph.flow.nodes[vertex] >= 0:
+                self._start_of_node[self._graph.flow.nodes[vertex]] = start
         self._level = np.zeros(total, dtype=np.int64)
         self._counts = np.ones(total, dtype=np.bool_)
 
@@ -177,11 +181,9 @@ class Levels:
             mask[self._start[vertex] + np.searchsorted(self._graph.codes(vertex), codes)] = True
             return
         nodes, channels = decode(codes)
-        for node in np.unique(nodes).tolist():
-            chosen = channels[nodes == node]
-            source = self._graph.vertex[node]
-            if source in self._start:
-                mask[self._start[source] + chosen] = True
-            else:
-                known = pending.setdefault(node, np.zeros(self._graph.layers.nodes[node].width, dtype=np.bool_))
-                known[chosen] = True
+        starts = self._start_of_node[nodes]
+        numbered = starts >= 0
+        mask[starts[numbered] + channels[numbered]] = True
+        for node in np.unique(nodes[~numbered]).tolist():  # a sum
+            known = pending.setdefault(node, np.zeros(self._graph.layers.nodes[node].width, dtype=np.bool_))
+            known[channels[nodes == node]] = True
