@@ -12,7 +12,7 @@ from nnmass.topology.graph import CONSTANT, Codes, encode
 
 
 class Axis(NamedTuple):
-    """A factor of a dimension that is larger than 1.
+    """A factor of a dimension: larger than 1, or the only channel.
 
     Attributes:
         kind: channels, positions, samples, or a broadcast, which holds the same numbers everywhere.
@@ -56,7 +56,12 @@ class Value:
 
     def holds_channels(self, dim: int) -> bool:
         """Whether a dimension has channels."""
-        return int(self.codes.shape[dim]) > 1
+        return any(axis.kind == "channel" for axis in self.dims[dim])
+
+    def may_hold_channels(self, dim: int) -> bool:
+        """Whether a dimension has channels, or might have the only one."""
+        unknown = not self.dims[dim] and not any(self.holds_channels(k) for k in range(len(self.dims)))
+        return unknown or self.holds_channels(dim)
 
     def only_channels(self, dim: int) -> bool:
         """Whether a dimension has channels, or nothing, and nothing else."""
@@ -79,7 +84,7 @@ def fresh(node: int, shape: Sequence[int], channel_dim: int, *, sample_dim: int 
             kind = "channel"
         elif k == sample_dim:
             kind = "sample"
-        dims.append((Axis(kind, size),) if size > 1 else ())
+        dims.append((Axis(kind, size),) if size > 1 or kind == "channel" else ())
     form = [size if k == channel_dim else 1 for k, size in enumerate(shape)]
     return Value(encode(node, prod(form)).reshape(form), tuple(dims))
 
@@ -96,7 +101,7 @@ def view(value: Value, shape: Sequence[int]) -> Value:
     Raises:
         MixedError: a new dimension would hold a part of an axis that is no factor of it.
     """
-    axes = _joined([axis for dim in value.dims for axis in dim])
+    axes = _joined([axis for dim in value.dims for axis in dim if axis.size > 1])
     dims: list[tuple[Axis, ...]] = []
     for size in shape:
         taken, left = [], size
@@ -160,7 +165,7 @@ def take(value: Value, dim: int, index: Codes) -> Value:
     if len(kinds) > 1 and "channel" in kinds:
         raise MixedError
     kind = next(iter(kinds)) if len(kinds) == 1 else "position"
-    dims[dim] = (Axis(kind, len(index)),) if len(index) > 1 else ()
+    dims[dim] = (Axis(kind, len(index)),) if len(index) > 1 or kind == "channel" else ()
     if kind != "channel":
         return replace(value, dims=tuple(dims))
     return replace(value, codes=np.take(value.codes, index, axis=dim), dims=tuple(dims))
@@ -221,7 +226,7 @@ def pad_channels(value: Value, dim: int, before: int, after: int) -> Value:
     widths = [(max(before, 0), max(after, 0)) if k == dim else (0, 0) for k in range(value.codes.ndim)]
     codes = np.pad(kept.codes, widths, constant_values=CONSTANT)
     dims = list(value.dims)
-    dims[dim] = (Axis("channel", codes.shape[dim]),) if codes.shape[dim] > 1 else ()
+    dims[dim] = (Axis("channel", codes.shape[dim]),)
     return replace(value, codes=codes, dims=tuple(dims))
 
 
@@ -239,7 +244,7 @@ def concatenate(values: Sequence[Value], dim: int) -> Value:
     codes = np.concatenate([value.codes for value in values], axis=dim)
     fullest = max(values, key=lambda value: value.extent / value.codes.shape[dim])
     dims = list(fullest.dims)
-    dims[dim] = (Axis("channel", codes.shape[dim]),) if codes.shape[dim] > 1 else ()
+    dims[dim] = (Axis("channel", codes.shape[dim]),)
     upsampled = next((value.upsampled for value in values if value.upsampled), None)
     linear, coarse = all(value.linear for value in values), all(value.coarse for value in values)
     return Value(codes, tuple(dims), linear, coarse, upsampled, any(value.weighted for value in values))

@@ -22,7 +22,7 @@ def addition(tracer: Tracer, call: Call) -> Value | None:
     if call.name.removesuffix("_") in EXTREMA:
         values = [replace(value, linear=False) for value in values]
     for k, value in enumerate(values):
-        if len(values) == 1 or _reduces(tracer, values[1 - k], value):
+        if len(values) == 1 or _centres(tracer, call, values[1 - k], value):
             return expand(value, shape)
     return merged_by_sum(tracer, [expand(value, shape) for value in values], shape)
 
@@ -47,9 +47,9 @@ def merged_by_sum(tracer: Tracer, values: Sequence[Value], shape: Sequence[int])
     return Value(encode(node, width).reshape(form), first.dims, coarse=coarse, upsampled=upsampled)
 
 
-def _reduces(tracer: Tracer, value: Value, source: Value) -> bool:
-    """Whether a value is a reduction over all channels of another, as norms subtract it."""
-    if value.codes.size != 1:
+def _centres(tracer: Tracer, call: Call, value: Value, source: Value) -> bool:
+    """Whether a reduction of another value over all its channels is subtracted from it, as norms do."""
+    if value.codes.size != 1 or not call.name.startswith("aten::sub"):
         return False
     node = int(decode(value.codes)[0].item())
     where_why = tracer.drafts.refusals.get(node)

@@ -124,9 +124,7 @@ def indexed(tracer: Tracer, call: Call) -> Value:
         if len(given) != 1 or given[0][1].ndim != 1:
             return _positions_only(tracer, value, call)
         dim, index = given[0]
-    if dim == 1 and call["self"].shape[1] == 1:  # the only channel, perhaps several times
-        return layout.concatenate([value] * call.out.shape[1], 1)
-    if not value.holds_channels(dim):
+    if not value.may_hold_channels(dim):
         return resized(tracer, value, call.out.shape)
     if index.is_meta:
         raise MixedError("chooses channels by numbers that are not known")
@@ -160,7 +158,7 @@ def padded(tracer: Tracer, call: Call) -> Value:
     value, pad = first_value(tracer, call), call["pad"]
     for k in range(len(pad) // 2):
         dim, before, after = len(value.dims) - 1 - k, pad[2 * k], pad[2 * k + 1]
-        if value.holds_channels(dim) and (before or after):
+        if value.may_hold_channels(dim) and (before or after):
             value = layout.pad_channels(value, dim, before, after)
     return layout.pool(value, call.out.shape)
 
@@ -190,7 +188,7 @@ def repeated(tracer: Tracer, call: Call) -> Value:
     codes = value.codes.reshape([1] * new + list(value.codes.shape))
     dims, repeats = [()] * new + list(value.dims), call["repeats"]
     for k, times in enumerate(repeats):
-        if times > 1 and codes.shape[k] > 1:
+        if times > 1 and any(axis.kind == "channel" for axis in dims[k]):
             if any(axis.kind != "channel" for axis in dims[k]):
                 raise MixedError
             codes = np.concatenate([codes] * times, axis=k)

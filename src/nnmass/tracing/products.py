@@ -54,10 +54,10 @@ def batched_product(tracer: Tracer, call: Call) -> Value | None:
     """``aten::bmm`` and ``aten::baddbmm``: a linear layer where one factor is one constant matrix."""
     left, right = (call["batch1"], call["batch2"]) if call.name == "aten::baddbmm" else (call["self"], call["mat2"])
     bias = call["self"] if call.name == "aten::baddbmm" else None
-    if left.shape[0] > 1:
+    known = [tensor for tensor in (left, right) if tracer.value(tensor) is None]
+    if left.shape[0] > 1 and not any(tensor.stride(0) == 0 for tensor in known):
         tracer.macs += call.out.numel() * left.shape[-1]
-        constant = tracer.value(left) is None or tracer.value(right) is None
-        return tracer.refuse(call, reasons.GROUPED_MATRICES if constant else reasons.ATTENTION, call.out)
+        return tracer.refuse(call, reasons.GROUPED_MATRICES if known else reasons.ATTENTION, call.out)
     return _linear(tracer, call, left, right, bias)
 
 
@@ -88,7 +88,7 @@ def _linear(tracer: Tracer, call: Call, left: Tensor, right: Tensor, bias: Tenso
         return tracer.refuse(call, reasons.LINEAR_OVER_POSITIONS, out)
     width_dim = out.ndim - 1 if source is left else out.ndim - 2
     form = [tuple(Axis("position", a.size) if a.kind == "channel" else a for a in axes) for axes in value.dims]
-    form[dim] = (Axis("channel", out.shape[width_dim]),) if out.shape[width_dim] > 1 else ()
+    form[dim] = (Axis("channel", out.shape[width_dim]),)
     positions = tuple(prod(a.size for a in axes if a.kind == "position") for k, axes in enumerate(form) if k != dim)
     costs = {
         "resolution": tuple(size for size in positions if size > 1),
