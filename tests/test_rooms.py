@@ -17,9 +17,12 @@ FLOORS = (
     "prediction",  # a line through numbers: knows no network
     "topology",
     "architectures",
-    "design",
+    "latency",  # tables of measured milliseconds, read without PyTorch
+    "designing",
     "networks",
     "tracing",
+    "timing",  # fills those tables
+    "export",
     "propagation",
     "data",
     "training",

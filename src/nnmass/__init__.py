@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         load_spec,
     )
     from nnmass.data import load_data
-    from nnmass.design import compress
+    from nnmass.designing import compress
     from nnmass.errors import NNMassError
     from nnmass.prediction import MassPredictor
     from nnmass.propagation import Initialisation, expected_isometry, isometry
@@ -69,7 +69,7 @@ _ROOMS = {
         "load_spec",
     ),
     "data": ("load_data",),
-    "design": ("compress",),
+    "designing": ("compress",),
     "errors": ("NNMassError",),
     "prediction": ("MassPredictor",),
     "propagation": ("Initialisation", "expected_isometry", "isometry"),

@@ -60,8 +60,8 @@ def compress(
     Example: nnmass compress --reference examples/reference.json --data digits --verify --out demo
     """
     from nnmass.architectures import load_spec
-    from nnmass.design import Domain
-    from nnmass.design import compress as find_cheapest
+    from nnmass.designing import Domain
+    from nnmass.designing import compress as find_cheapest
     from nnmass.experiments import CompressionOutcome, measure_compression, train_compressed
     from nnmass.networks import build
     from nnmass.provenance import provenance

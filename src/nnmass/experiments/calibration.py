@@ -6,8 +6,8 @@ import numpy as np
 
 from nnmass.architectures import Specification
 from nnmass.data import Dataset
-from nnmass.design import Compression
-from nnmass.design.domain import respecified
+from nnmass.designing import Compression
+from nnmass.designing.domain import respecified
 from nnmass.prediction import Comparison, compare
 from nnmass.sweeps import RunStore, SweepProgress, run_sweep, seed_means
 from nnmass.topology import nn_mass

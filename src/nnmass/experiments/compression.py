@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 from nnmass.architectures import DenseMLP
 from nnmass.data import Dataset
-from nnmass.design import Compression
+from nnmass.designing import Compression
 from nnmass.experiments.calibration import calibrate as fit_small_networks
 from nnmass.experiments.outcome import CompressionOutcome
 from nnmass.experiments.verification import verify as compare_both

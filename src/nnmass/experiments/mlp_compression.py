@@ -7,7 +7,7 @@ import numpy as np
 
 from nnmass.architectures import DenseMLP
 from nnmass.data import Dataset
-from nnmass.design import compress
+from nnmass.designing import compress
 from nnmass.experiments.calibration import calibration_grid
 from nnmass.experiments.compression import Bar, measure_compression
 from nnmass.experiments.mlp_accuracy import WIDTH

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from nnmass.design import Compression
+from nnmass.designing import Compression
 from nnmass.errors import ExtrapolationError
 from nnmass.experiments.verification import Verification
 from nnmass.prediction import Comparison, Prediction

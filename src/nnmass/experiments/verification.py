@@ -9,7 +9,7 @@ from scipy.special import stdtrit
 
 from nnmass.architectures import Specification
 from nnmass.data import Dataset
-from nnmass.design import Compression
+from nnmass.designing import Compression
 from nnmass.errors import FitError
 from nnmass.sweeps import RunStore, SweepProgress, data_label, plan_runs, run_sweep
 from nnmass.training import TrainingConfig

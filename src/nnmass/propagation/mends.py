@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnmass.architectures import DenseMLP, LinkedSpecification
-from nnmass.design.domain import respecified
+from nnmass.designing.domain import respecified
 from nnmass.propagation.initialisation import Initialisation
 from nnmass.propagation.measurement.result import LayerIsometry
 from nnmass.propagation.theory.activations import ACTIVATIONS

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnmass import atomic
 from nnmass.architectures import LinkedSpecification
-from nnmass.design import Compression
+from nnmass.designing import Compression
 from nnmass.errors import InvalidValueError
 from nnmass.experiments import CompressionOutcome
 from nnmass.networks import Network as Module

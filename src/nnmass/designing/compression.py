@@ -17,7 +17,7 @@ from nnmass.architectures import (
     dense_mlp_costs,
     head_costs,
 )
-from nnmass.design.domain import Domain, respecified
+from nnmass.designing.domain import Domain, respecified
 from nnmass.errors import InfeasibleError, InvalidValueError
 from nnmass.topology import nn_mass, num_skips
 

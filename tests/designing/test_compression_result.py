@@ -3,7 +3,7 @@ import json
 import pytest
 
 from nnmass.architectures import DenseCNN, DenseMLP, Specification, spec_from_dict
-from nnmass.design import CELL_TOLERANCE, DENSITY_CAP, Domain, compress
+from nnmass.designing import CELL_TOLERANCE, DENSITY_CAP, Domain, compress
 from nnmass.errors import InfeasibleError, InvalidValueError
 from nnmass.topology import Cell
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nnmass.architectures import DenseCNN, DenseMLP
-from nnmass.design import Domain
+from nnmass.designing import Domain
 from nnmass.errors import InvalidValueError
 from nnmass.topology import Cell
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnmass.architectures import DenseCNN, DenseMLP, Specification
-from nnmass.design import Domain, compress
+from nnmass.designing import Domain, compress
 from nnmass.errors import InfeasibleError
 from nnmass.topology import Cell
 
