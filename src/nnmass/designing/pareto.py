@@ -1,0 +1,71 @@
+"""Points that no other point is better than."""
+
+import numpy as np
+
+from nnmass.designing.problem import BoolArray, FloatArray, IntArray
+
+_JUDGES = 256
+"""With several limits, every point is held against so many others: an exact front of many points costs more than it saves."""
+
+
+def undominated(gain: FloatArray, use: FloatArray, score: FloatArray | None = None) -> BoolArray:
+    """Mark the points that no other has at least the gain of for at most the use of everything; of equal points one.
+
+    With at most one limit exactly those; with more, some dominated ones may stay.
+
+    Args:
+        gain: (n,) more is better.
+        use: (n, limits) less is better.
+        score: (n,) with several limits: points are held against those of the largest score; by default the gain.
+
+    Examples:
+        >>> undominated(np.array([3.0, 2.0, 2.0]), np.array([[5.0], [4.0], [6.0]]))
+        array([ True,  True, False])
+    """
+    kept = np.zeros(len(gain), bool)
+    if use.shape[1] == 0:
+        kept[gain.argmax() : gain.argmax() + 1] = True
+    elif use.shape[1] == 1:
+        order = np.lexsort((-gain, use[:, 0]))
+        kept[order[_rises(gain[order])]] = True
+    else:
+        kept = _unbeaten(np.column_stack([-gain, use]), gain if score is None else score)
+    return kept
+
+
+def undominated_in_groups(group: IntArray, gain: FloatArray, use: FloatArray, score: FloatArray) -> IntArray:
+    """Positions of the points that are undominated within their group, group after group.
+
+    Args:
+        group: (n,) whole numbers.
+        gain: (n,) more is better.
+        use: (n, limits) less is better.
+        score: (n,) see `undominated`.
+    """
+    one = use.shape[1] == 1
+    order = np.lexsort((-gain, use[:, 0], group)) if one else np.argsort(group, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    if one:  # sorted already
+        kept = [part[_rises(gain[part])] for part in parts if len(part)]
+    else:
+        kept = [part[undominated(gain[part], use[part], score[part])] for part in parts if len(part)]
+    return np.concatenate(kept) if kept else np.zeros(0, np.int64)
+
+
+def _rises(values: FloatArray) -> BoolArray:
+    """Where a sequence exceeds everything before."""
+    highest = np.maximum.accumulate(values)
+    return np.concatenate([[True], values[1:] > highest[:-1]])
+
+
+def _unbeaten(points: FloatArray, score: FloatArray) -> BoolArray:
+    """Points that none of those of the largest score beats or, standing earlier, equals; less is better throughout."""
+    judges = np.argsort(-score, kind="stable")[:_JUDGES]
+    beaten = np.zeros(len(points), bool)
+    rank = np.full(len(points), len(points))
+    rank[judges] = np.arange(len(judges))
+    for i, judge in enumerate(judges):
+        if not beaten[judge]:
+            no_better = (points >= points[judge]).all(1)
+            beaten |= no_better & ((points > points[judge]).any(1) | (rank > i))
+    return ~beaten
