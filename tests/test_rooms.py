@@ -13,6 +13,7 @@ PACKAGE = Path(nnmass.__file__).parent
 FLOORS = (
     "errors",
     "atomic",
+    "database",
     "provenance",
     "prediction",  # a line through numbers: knows no network
     "topology",

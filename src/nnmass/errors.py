@@ -13,6 +13,10 @@ class SpecificationError(InvalidValueError):
     """A specification, or the JSON file that holds one, is not valid."""
 
 
+class SpaceError(InvalidValueError):
+    """A design space, or the JSON file that holds one, is not valid."""
+
+
 class DataError(NNMassError):
     """A data set is unknown, missing, or not what its name says."""
 
@@ -22,7 +26,11 @@ class CheckpointError(NNMassError):
 
 
 class StoreError(NNMassError):
-    """A run store is damaged, or is not a run store."""
+    """A store of runs or latencies is damaged, or is no such store."""
+
+
+class LatencyError(NNMassError):
+    """A latency table lacks what is asked of it, or is of another device."""
 
 
 class FitError(NNMassError):
@@ -31,6 +39,10 @@ class FitError(NNMassError):
 
 class ExtrapolationError(FitError):
     """A prediction was asked for far outside the fitted networks."""
+
+
+class DomainError(NNMassError):
+    """A design was asked for beyond where the theory or a fit speaks."""
 
 
 class InfeasibleError(NNMassError):

@@ -18,7 +18,7 @@ def provenance(*, seed: int | None = None) -> dict[str, Any]:
         "command": command,
         "versions": {"python": platform.python_version()} | _versions(),
         "seed": seed,
-        "hardware": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.platform()},
+        "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -33,7 +33,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of this machine's processor."""
     try:
         with open("/proc/cpuinfo") as stream:
             names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]

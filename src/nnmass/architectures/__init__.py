@@ -8,6 +8,7 @@ from nnmass.architectures.costs import (
     Costs,
     cell_costs,
     cell_resolutions,
+    cell_values,
     dense_cnn_costs,
     dense_mlp_costs,
     head_costs,
@@ -16,7 +17,10 @@ from nnmass.architectures.dense_cnn import DenseCNN
 from nnmass.architectures.dense_mlp import Activation, DenseMLP
 from nnmass.architectures.files import load_spec, spec_from_dict
 from nnmass.architectures.mobilenet_v2 import InvertedResidualShape, MobileNetV2
-from nnmass.architectures.residual import BlockShape, Stages
+from nnmass.architectures.residual import (
+    BlockShape,
+    Stages,
+)
 from nnmass.architectures.resnet import EXPANSION, STEM, ResNet
 from nnmass.architectures.specification import LinkedSpecification, Links, Specification, explain
 from nnmass.architectures.wide_resnet import WIDE_STEM, WideResNet
@@ -45,6 +49,7 @@ __all__ = [
     "WideResNet",
     "cell_costs",
     "cell_resolutions",
+    "cell_values",
     "dense_cnn_costs",
     "dense_mlp_costs",
     "explain",

@@ -1,5 +1,6 @@
 """Residual networks in the form for small images."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
@@ -13,6 +14,7 @@ from nnmass.architectures.residual import (
     residual_cells,
     residual_costs,
     residual_stages,
+    stages_values,
 )
 from nnmass.architectures.specification import PerCell, Positive, Specification
 from nnmass.errors import InvalidValueError
@@ -122,6 +124,10 @@ class CifarResNet(Specification):
         stem = LayerShape(9 * self.in_channels * self.widths[0], self.widths[0], self.image_size)
         blocks = [layer for stage in self.stages for shape in stage for layer in basic_layers(shape)]
         return residual_costs(self.cells, [stem, *blocks], self.widths[-1], self.num_classes)
+
+    def _live_values(self) -> Iterator[int]:
+        yield self.in_channels * self.image_size**2 + self.widths[0] * self.image_size**2
+        yield from stages_values(self.stages, 1)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

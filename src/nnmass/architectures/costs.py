@@ -150,6 +150,25 @@ def cell_costs(
     return costs
 
 
+def cell_values(width: Numbers, depth: Numbers, max_skips: Numbers, side: int = 1) -> Numbers:
+    """Numbers that are alive at the last layer of a cell with skips: the most of all its layers but the first.
+
+    All outputs of the cell, what the last layer reads, gathered, and what it writes; without skips, two outputs.
+
+    Args:
+        width: channels; this and the next two are numbers or arrays that broadcast.
+        depth: layers.
+        max_skips: maximum number of skip candidates per layer.
+        side: of the map, in pixels.
+
+    Examples:
+        >>> cell_values(8, 4, 10), cell_values(8, 4, 0)  # 3 outputs held, 8 + 10 read, 8 written
+        (50, 16)
+    """
+    skips = np.minimum(max_skips, width * np.maximum(np.asarray(depth) - 2, 0))
+    return _plain(np.where(skips > 0, width * (np.asarray(depth) + 1) + skips, 2 * width) * side**2)
+
+
 def head_costs(width: Numbers, num_classes: int) -> tuple[Numbers, Numbers]:
     """Parameters and MACs of a DenseCNN's classifier, which reads a 4 x 4 map of ``width`` channels."""
     weights = POOLED**2 * width * num_classes

@@ -1,11 +1,12 @@
 """The DenseNet-type convolutional network."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from nnmass.architectures.costs import Convolution, Costs, cell_resolutions, dense_cnn_costs
+from nnmass.architectures.costs import Convolution, Costs, cell_resolutions, cell_values, dense_cnn_costs
 from nnmass.architectures.specification import LinkedSpecification, NonNegative, PerCell, Positive
 from nnmass.topology import Cell
 
@@ -100,6 +101,13 @@ class DenseCNN(LinkedSpecification):
             in_channels=self.in_channels,
             num_classes=self.num_classes,
         )
+
+    def _live_values(self) -> Iterator[int]:
+        entering = self.in_channels * self.image_size**2
+        for cell, side in zip(self.cells, self.resolutions, strict=True):
+            yield entering + cell.width * side**2
+            yield cell_values(cell.width, cell.depth, cell.max_skips, side)
+            entering = cell.width * side**2
 
     @property
     def input_shape(self) -> tuple[int, ...]:

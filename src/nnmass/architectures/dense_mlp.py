@@ -1,10 +1,11 @@
 """The DenseNet-type multilayer perceptron."""
 
+from collections.abc import Iterator
 from typing import Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from nnmass.architectures.costs import Costs, dense_mlp_costs
+from nnmass.architectures.costs import Costs, cell_values, dense_mlp_costs
 from nnmass.architectures.specification import LinkedSpecification, NonNegative, Positive
 from nnmass.topology import Cell
 
@@ -61,6 +62,10 @@ class DenseMLP(LinkedSpecification):
         return dense_mlp_costs(
             self.width, self.depth, self.max_skips, in_features=self.in_features, num_classes=self.num_classes
         )
+
+    def _live_values(self) -> Iterator[int]:
+        yield self.in_features + self.width
+        yield cell_values(self.width, self.depth, self.max_skips)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -1,11 +1,12 @@
 """MobileNetV2: inverted residuals with free stages."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
 from nnmass.architectures.costs import Costs, halved
-from nnmass.architectures.residual import LayerShape, residual_costs
+from nnmass.architectures.residual import LayerShape, block_values, residual_costs
 from nnmass.architectures.specification import PerCell, Positive, Specification
 from nnmass.topology import ResidualCell
 
@@ -51,6 +52,27 @@ class InvertedResidualShape(NamedTuple):
     def shortcut(self) -> bool:
         """Whether the input is added to the output: neither stride nor channels change."""
         return self.stride == 1 and self.inputs == self.outputs
+
+    @property
+    def cell(self) -> ResidualCell:
+        """The block as a cell."""
+        expanded = [self.hidden] if self.expands else []
+        return ResidualCell((self.inputs, *expanded, self.hidden, self.outputs), self.shortcut)
+
+    @property
+    def layers(self) -> list[LayerShape]:
+        """Its convolutions, each followed by batch norm."""
+        expansion = LayerShape(self.inputs * self.hidden, self.hidden, self.entering)
+        depthwise = LayerShape(9 * self.hidden, self.hidden, self.side)
+        projection = LayerShape(self.hidden * self.outputs, self.outputs, self.side)
+        return [expansion, depthwise, projection] if self.expands else [depthwise, projection]
+
+    @property
+    def live_values(self) -> int:
+        """Numbers that are alive at most within the block."""
+        expanded = [(self.hidden, self.entering)] if self.expands else []
+        nodes = [*expanded, (self.hidden, self.side), (self.outputs, self.side)]
+        return block_values(self.inputs, nodes, self.entering, held=self.shortcut)
 
 
 class MobileNetV2(Specification):
@@ -111,23 +133,23 @@ class MobileNetV2(Specification):
     @property
     def cells(self) -> tuple[ResidualCell, ...]:
         """The inverted residuals as cells."""
-        return tuple(
-            ResidualCell((b.inputs, *([b.hidden] if b.expands else []), b.hidden, b.outputs), b.shortcut)
-            for b in self.blocks
-        )
+        return tuple(block.cell for block in self.blocks)
 
     @property
     def costs(self) -> Costs:
         """Mass, parameters and MACs in closed form."""
         blocks = self.blocks
         layers = [LayerShape(9 * self.in_channels * self.stem, self.stem, halved(self.image_size))]
-        for b in blocks:
-            if b.expands:
-                layers.append(LayerShape(b.inputs * b.hidden, b.hidden, b.entering))
-            layers.append(LayerShape(9 * b.hidden, b.hidden, b.side))
-            layers.append(LayerShape(b.hidden * b.outputs, b.outputs, b.side))
+        for block in blocks:
+            layers += block.layers
         layers.append(LayerShape(blocks[-1].outputs * self.last, self.last, blocks[-1].side))
         return residual_costs(self.cells, layers, self.last, self.num_classes)
+
+    def _live_values(self) -> Iterator[int]:
+        yield self.in_channels * self.image_size**2 + self.stem * halved(self.image_size) ** 2
+        yield from (block.live_values for block in self.blocks)
+        end = self.blocks[-1]
+        yield (end.outputs + self.last) * end.side**2
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -108,9 +108,52 @@ def basic_layers(shape: BlockShape) -> list[LayerShape]:
     ]
 
 
+def bottleneck_layers(shape: BlockShape, groups: int) -> list[LayerShape]:
+    """Layers of a bottleneck: 1x1, 3x3 in groups, 1x1 and the projection, each followed by batch norm."""
+    inputs, inner, outputs = shape[:3]
+    return [
+        LayerShape(inputs * inner, inner, shape.entering),
+        LayerShape(9 * inner * (inner // groups), inner, shape.side),
+        LayerShape(inner * outputs, outputs, shape.side),
+        *projection_layers(shape),
+    ]
+
+
 def projection_layers(shape: BlockShape) -> list[LayerShape]:
     """The 1x1 convolution of the shortcut and its batch norm, or nothing."""
     return [LayerShape(shape.inputs * shape.outputs, shape.outputs, shape.side)] if shape.projected else []
+
+
+def block_values(inputs: int, nodes: Iterable[tuple[int, int]], entering: int, *, held: bool) -> int:
+    """Numbers that are alive at most within a block.
+
+    Args:
+        inputs: channels in.
+        nodes: channels and side of what each layer writes.
+        entering: side of the input, in pixels.
+        held: whether the input is needed until the end, for a shortcut.
+
+    Examples:
+        >>> block_values(2, [(6, 4), (6, 4), (2, 4)], 4, held=True)  # 2 held, 6 read, 6 written, on 16 pixels
+        224
+    """
+    read, alive, first = inputs * entering**2, [], True
+    for channels, side in nodes:
+        written = channels * side**2
+        alive.append(read + written + (inputs * entering**2 if held and not first else 0))
+        read, first = written, False
+    return max(alive)
+
+
+def stages_values(stages: Stages, inner_layers: int) -> Iterator[int]:
+    """Numbers that are alive at most within each block of some stages, whose blocks have so many inner layers.
+
+    The first inner layer of a bottleneck has the side of its input.
+    """
+    for shape in (shape for stage in stages for shape in stage):
+        sides = [shape.entering] * (inner_layers - 1) + [shape.side]
+        nodes = [*((shape.inner, side) for side in sides), (shape.outputs, shape.side)]
+        yield block_values(shape.inputs, nodes, shape.entering, held=True)
 
 
 def residual_costs(

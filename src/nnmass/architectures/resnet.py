@@ -1,20 +1,21 @@
 """Residual networks: ResNets, Wide-ResNets and ResNeXts."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from nnmass.architectures.costs import Costs, halved
 from nnmass.architectures.residual import (
-    BlockShape,
     LayerShape,
     Projection,
     Stages,
     basic_layers,
-    projection_layers,
+    bottleneck_layers,
     residual_cells,
     residual_costs,
     residual_stages,
+    stages_values,
 )
 from nnmass.architectures.specification import PerCell, Positive, Specification
 from nnmass.errors import InvalidValueError
@@ -47,6 +48,7 @@ class ResNet(Specification):
         layers: blocks per stage.
         groups: of the 3x3 convolution of a bottleneck.
         width_per_group: a bottleneck's inner layers have planes · width_per_group / 64 · groups channels.
+        planes: of each stage; None: 64, 128, 256, ... as published.  The stem has 64 channels in any case.
         image_size: side of the square input, in pixels.
         in_channels: channels of the input.
         num_classes: outputs.
@@ -68,6 +70,7 @@ class ResNet(Specification):
     layers: Annotated[tuple[Positive, ...], PerCell] = Field(min_length=1, max_length=8)
     groups: Positive = 1
     width_per_group: Positive = 64
+    planes: Annotated[tuple[Positive, ...], PerCell] | None = None
     image_size: Positive = 224
     in_channels: Positive = 3
     num_classes: Positive = 1000
@@ -79,6 +82,11 @@ class ResNet(Specification):
             raise ValueError(
                 f"basic blocks have groups 1 and width_per_group 64, got {self.groups} and {self.width_per_group}"
             )
+        if self.planes is not None and len(self.planes) != len(self.layers):
+            raise ValueError(f"planes must have one entry per stage ({len(self.layers)}), got {len(self.planes)}")
+        thinnest = min(map(self._inner, self.stage_planes))
+        if thinnest < self.groups:
+            raise ValueError(f"a bottleneck's inner layers need a channel per group ({self.groups}), got {thinnest}")
         return self
 
     @classmethod
@@ -111,10 +119,14 @@ class ResNet(Specification):
         )
 
     @property
+    def stage_planes(self) -> tuple[int, ...]:
+        """Planes of each stage."""
+        return self.planes or tuple(STEM * 2**k for k in range(len(self.layers)))
+
+    @property
     def stages(self) -> Stages:
         """The blocks of every stage."""
-        planes = [STEM * 2**k for k in range(len(self.layers))]
-        widths = [(self._inner(p), p * EXPANSION[self.block]) for p in planes]
+        widths = [(self._inner(planes), planes * EXPANSION[self.block]) for planes in self.stage_planes]
         return residual_stages(STEM, widths, self.layers, halved(halved(self.image_size)))
 
     @property
@@ -129,8 +141,12 @@ class ResNet(Specification):
         stages = self.stages
         for stage in stages:
             for shape in stage:
-                layers += basic_layers(shape) if self.block == "basic" else self._bottleneck_layers(shape)
+                layers += basic_layers(shape) if self.block == "basic" else bottleneck_layers(shape, self.groups)
         return residual_costs(self.cells, layers, stages[-1][-1].outputs, self.num_classes)
+
+    def _live_values(self) -> Iterator[int]:
+        yield self.in_channels * self.image_size**2 + STEM * halved(self.image_size) ** 2
+        yield from stages_values(self.stages, 1 if self.block == "basic" else 2)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -139,12 +155,3 @@ class ResNet(Specification):
 
     def _inner(self, planes: int) -> int:
         return planes if self.block == "basic" else int(planes * self.width_per_group / 64) * self.groups
-
-    def _bottleneck_layers(self, shape: BlockShape) -> list[LayerShape]:
-        inputs, inner, outputs = shape[:3]
-        return [
-            LayerShape(inputs * inner, inner, shape.entering),
-            LayerShape(9 * inner * (inner // self.groups), inner, shape.side),
-            LayerShape(inner * outputs, outputs, shape.side),
-            *projection_layers(shape),
-        ]

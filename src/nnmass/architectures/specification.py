@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
@@ -72,6 +72,20 @@ class Specification(BaseModel, ABC):
     def macs(self) -> int:
         """Multiply-accumulates of one input; FLOPs are twice as many."""
         return int(self.costs.macs)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Peak memory of the activations of one input at inference, in bytes of 32-bit numbers.
+
+        The largest sum, over the weighted layers, of what the layer reads and writes and of what later layers still
+        need: the input of a shortcut, or the outputs of a cell with skips, each kept once from its layer to the cell's
+        end.  Norms and activation functions work in place.  An engine that does not fuse them needs more.
+        """
+        return 4 * max(self._live_values())
+
+    @abstractmethod
+    def _live_values(self) -> Iterable[int]:
+        """Numbers that are alive while each layer, or the largest of some layers, runs."""
 
     @property
     @abstractmethod

@@ -1,5 +1,6 @@
 """Wide residual networks of pre-activation blocks."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,6 +14,7 @@ from nnmass.architectures.residual import (
     residual_cells,
     residual_costs,
     residual_stages,
+    stages_values,
 )
 from nnmass.architectures.specification import Positive, Specification
 from nnmass.topology import ResidualCell
@@ -92,6 +94,10 @@ class WideResNet(Specification):
         blocks = [layer for stage in self.stages for shape in stage for layer in _preactivation_layers(shape)]
         norm = LayerShape(0, last.outputs, last.side)
         return residual_costs(self.cells, [stem, *blocks, norm], last.outputs, self.num_classes)
+
+    def _live_values(self) -> Iterator[int]:
+        yield self.in_channels * self.image_size**2 + WIDE_STEM * self.image_size**2
+        yield from stages_values(self.stages, 1)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -1,6 +1,45 @@
-"""Design from NN-Mass: cheaper specifications of the same mass, within a stated domain."""
+"""Design from NN-Mass: the best network within budgets, and cheaper ones of the same mass, within a stated domain."""
 
-from nnmass.designing.compression import Compression, Objective, compress
-from nnmass.designing.domain import CELL_TOLERANCE, DENSITY_CAP, Domain
+from nnmass.designing.compression import Compression, compress
+from nnmass.designing.design import Candidate, Design, describe, design, pareto_front
+from nnmass.designing.domain import CELL_TOLERANCE, Domain
+from nnmass.designing.solver import Budgets, Certificate, Objective
+from nnmass.designing.spaces import (
+    DENSITY_CAP,
+    CifarResNetSpace,
+    DenseCNNSpace,
+    DenseMLPSpace,
+    MobileNetV2Space,
+    ResNetSpace,
+    Space,
+    StageSpace,
+    WideResNetSpace,
+    load_space,
+    space_from_dict,
+)
 
-__all__ = ["CELL_TOLERANCE", "DENSITY_CAP", "Compression", "Domain", "Objective", "compress"]
+__all__ = [
+    "CELL_TOLERANCE",
+    "DENSITY_CAP",
+    "Budgets",
+    "Candidate",
+    "Certificate",
+    "CifarResNetSpace",
+    "Compression",
+    "DenseCNNSpace",
+    "DenseMLPSpace",
+    "Design",
+    "Domain",
+    "MobileNetV2Space",
+    "Objective",
+    "ResNetSpace",
+    "Space",
+    "StageSpace",
+    "WideResNetSpace",
+    "compress",
+    "describe",
+    "design",
+    "load_space",
+    "pareto_front",
+    "space_from_dict",
+]

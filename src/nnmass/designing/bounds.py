@@ -24,7 +24,7 @@ class Bounds:
 
     Attributes:
         prices: (prices, limits).
-        ahead: per level k, (states of level k, prices): the best reduced gain from there to the end; level 0 is the start.
+        ahead: (states, prices) at the start and behind every level: the best reduced gain from there to the end.
         best: per level, (blocks, prices): the best reduced gain of an option in each block.
         constant: (prices,) λ · room.
     """

@@ -5,7 +5,7 @@ import numpy as np
 from nnmass.designing.problem import BoolArray, FloatArray, IntArray
 
 _JUDGES = 256
-"""With several limits, every point is held against so many others: an exact front of many points costs more than it saves."""
+"""With several limits, every point is held against so many others; an exact front costs more than it saves."""
 
 
 def undominated(gain: FloatArray, use: FloatArray, score: FloatArray | None = None) -> BoolArray:
@@ -42,14 +42,17 @@ def undominated_in_groups(group: IntArray, gain: FloatArray, use: FloatArray, sc
         use: (n, limits) less is better.
         score: (n,) see `undominated`.
     """
-    one = use.shape[1] == 1
-    order = np.lexsort((-gain, use[:, 0], group)) if one else np.argsort(group, kind="stable")
+    order = np.lexsort((-gain, *use.T[::-1], group))
     parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-    if one:  # sorted already
-        kept = [part[_rises(gain[part])] for part in parts if len(part)]
-    else:
-        kept = [part[undominated(gain[part], use[part], score[part])] for part in parts if len(part)]
+    kept = [part[_undominated_sorted(gain[part], use[part], score[part])] for part in parts if len(part)]
     return np.concatenate(kept) if kept else np.zeros(0, np.int64)
+
+
+def _undominated_sorted(gain: FloatArray, use: FloatArray, score: FloatArray) -> BoolArray:
+    """The same of points sorted by use, then by falling gain; limits that are used up together are one."""
+    if use.shape[1] and (np.diff(use[:, 1:], axis=0) >= 0).all():
+        return _rises(gain)
+    return undominated(gain, use, score)
 
 
 def _rises(values: FloatArray) -> BoolArray:

@@ -7,7 +7,7 @@ a network is a path through the levels and its quantities are sums along it.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +25,8 @@ QUANTITIES = ("mass", "params", "macs", "latency_ms")
 class Level:
     """The options of one stage.
 
-    Options come in blocks.  A block leads to one state, and is entered from one or more states of the level before; what
-    it costs to enter it from a state stands apart from its options, since it is the same for all of them.
+    Options come in blocks.  A block leads to one state, and is entered from one or more states of the level before;
+    what it costs to enter it from a state stands apart from its options, since it is the same for all of them.
 
     Attributes:
         states: number of states behind this level.
@@ -57,6 +57,10 @@ class Level:
     def block_of(self) -> IntArray:
         """The block of every option."""
         return np.repeat(np.arange(self.blocks), np.diff(self.starts, append=len(self.quantities)))
+
+    def with_constant(self, quantities: FloatArray) -> "Level":
+        """This level with the same quantities added however it is entered."""
+        return replace(self, entry_quantities=self.entry_quantities + quantities)
 
     def kept(self, options: BoolArray) -> "Level":
         """This level with only those options; blocks that lose all of them go, with their entries."""
@@ -111,6 +115,16 @@ class Problem:
     objective: int
     sign: int
     limits: tuple[Limit, ...]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether one path can be better than another in everything that counts.
+
+        Not where mass is good, since it is the objective or has a lower limit, and bad, since it has an upper one.
+        """
+        signs = {limit.sign for limit in self.limits if limit.quantity == 0}
+        wanted = -1 in signs or (self.objective == 0 and self.sign > 0)
+        return not (wanted and 1 in signs)
 
     def gain(self, quantities: FloatArray) -> FloatArray:
         """What is maximised, of every row of quantities."""
@@ -201,15 +215,11 @@ def _entered(level: Level, reached: BoolArray) -> tuple[BoolArray, Level]:
     open_entries = reached[level.entry_state]
     entered = np.zeros(level.blocks, bool)
     entered[level.entry_block[open_entries]] = True
-    level = Level(
-        level.states,
-        level.quantities,
-        level.choices,
-        level.starts,
-        level.block_state,
-        level.entry_state[open_entries],
-        level.entry_block[open_entries],
-        level.entry_quantities[open_entries],
+    level = replace(
+        level,
+        entry_state=level.entry_state[open_entries],
+        entry_block=level.entry_block[open_entries],
+        entry_quantities=level.entry_quantities[open_entries],
     ).kept(entered[level.block_of])
     left = np.zeros(level.states, bool)
     left[level.block_state] = True

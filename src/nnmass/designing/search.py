@@ -68,7 +68,7 @@ class _Labels:
         return len(self.state)
 
 
-class _Exhausted(Exception):
+class _ExhaustedError(Exception):
     """The time or the work that was granted is used up."""
 
 
@@ -83,7 +83,7 @@ class _Budget:
     def spend(self, work: int) -> None:
         self.spent += work
         if self.spent > self.work or time.monotonic() > self.deadline:
-            raise _Exhausted
+            raise _ExhaustedError
 
 
 def maximise(
@@ -121,7 +121,7 @@ class _Search:
     def run(self) -> Found:
         try:
             complete = self._solve()
-        except _Exhausted:
+        except _ExhaustedError:
             complete = False
         gain = self.gain
         if complete:
@@ -149,9 +149,9 @@ class _Search:
         return False
 
     def _offer(self, path: Path) -> None:
-        if (self.problem.use(path.quantities) <= self.problem.room).all():
-            if float(self.problem.gain(path.quantities)) > self.gain:
-                self.incumbent = path
+        within = (self.problem.use(path.quantities) <= self.problem.room).all()
+        if within and float(self.problem.gain(path.quantities)) > self.gain:
+            self.incumbent = path
 
     def _feasible(self) -> bool:
         """Whether there is a path within all limits, and one for an incumbent: one limit after the other."""
@@ -163,7 +163,7 @@ class _Search:
                 continue
             search = _Search(easier, self.budget, enough, path)
             if not search._solve():
-                raise _Exhausted
+                raise _ExhaustedError
             path = search.incumbent
             if search.gain < enough:
                 return False
@@ -290,12 +290,7 @@ class _Step:
 
     def _thinned(self, parts: list[_Labels]) -> _Labels:
         labels = _Labels(*(np.concatenate([getattr(p, n) for p in parts]) for n in _Labels.__dataclass_fields__))
-        problem = self.search.problem
-        return labels.taken(
-            undominated_in_groups(
-                labels.state, problem.gain(labels.quantities), problem.use(labels.quantities), labels.bound
-            )
-        )
+        return _undominated(self.search.problem, labels, labels.state)
 
     def chunks(self) -> Iterator[_Labels]:
         """Extended labels that may still beat the incumbent, some at a time."""
@@ -319,9 +314,7 @@ class _Step:
         bound = self._bound(quantities, self.bounds.best[self.k][block] + self._ahead[level.block_state[block]])
         labels = _Labels(level.block_state[block], quantities, label, entry, block, bound)
         labels = labels.taken(np.flatnonzero(bound >= self._threshold))
-        use = problem.use(labels.quantities)
-        kept = undominated_in_groups(labels.option, problem.gain(labels.quantities), use, labels.bound)
-        return labels.taken(kept)
+        return _undominated(problem, labels, labels.option)
 
     @property
     def _ahead(self) -> FloatArray:
@@ -372,6 +365,14 @@ class _Step:
         bound = self._bound(quantities, self._ahead[state])
         labels = _Labels(state, quantities, entering.parent[rows], entering.entry[rows], option, bound)
         return labels.taken(np.flatnonzero(bound >= self._threshold))
+
+
+def _undominated(problem: Problem, labels: _Labels, group: IntArray) -> _Labels:
+    """Labels that none of their group is better than, group after group."""
+    if not problem.comparable:
+        return labels.taken(np.argsort(group, kind="stable"))
+    gain, use = problem.gain(labels.quantities), problem.use(labels.quantities)
+    return labels.taken(undominated_in_groups(group, gain, use, labels.bound))
 
 
 def _grouped(block: IntArray, price: IntArray) -> Iterator[tuple[int, int, IntArray]]:

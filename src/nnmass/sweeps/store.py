@@ -4,10 +4,7 @@ import csv
 import io
 import json
 import os
-import sqlite3
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,7 +16,8 @@ import pyarrow.parquet as pq
 
 from nnmass import atomic
 from nnmass.architectures import CifarResNet, DenseCNN, DenseMLP, Specification, WideResNet, spec_from_dict
-from nnmass.errors import InvalidValueError, StoreError
+from nnmass.database import Database
+from nnmass.errors import InvalidValueError
 
 _APPLICATION = 0x6E6E6D61  # "nnma", in the header of the file
 _VERSION = 1
@@ -41,7 +39,6 @@ _COLUMNS = (
     ("finished_at", "TEXT NOT NULL"),
 )
 _NAMES = tuple(name for name, _ in _COLUMNS)
-_WAIT = 60.0  # seconds that a writer waits for another
 
 
 @dataclass(frozen=True)
@@ -101,35 +98,34 @@ class RunStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
-        self.path = Path(path)
-        if not create and not self.path.is_file():
-            raise StoreError(f"{self.path}: no such run store")
-        if self.path.exists() and not self.path.is_file():
-            raise StoreError(f"{self.path}: is not a file")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{self.path}: cannot be made ({error.strerror})") from None
-        with self._connect() as connection:
-            self._prepare(connection)
+        columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS)
+        self._database = Database(
+            path,
+            name="run store",
+            application=_APPLICATION,
+            version=_VERSION,
+            tables=[f"CREATE TABLE IF NOT EXISTS runs ({columns})"],
+            create=create,
+        )
+        self.path = self._database.path
 
     def add(self, runs: Iterable[StoredRun]) -> None:
         """Add runs in one transaction; those that are there already stay as they are."""
         rows = [tuple(getattr(run, name) for name in _NAMES) for run in runs]
         marks = ", ".join("?" * len(_NAMES))
-        with self._connect() as connection:
+        with self._database.connect() as connection:
             insert = f"INSERT INTO runs ({', '.join(_NAMES)}) VALUES ({marks}) ON CONFLICT (key) DO NOTHING"
             connection.executemany(insert, rows)
 
     def missing(self, keys: Sequence[str]) -> list[str]:
         """Those of the keys that have no run, in their order."""
-        with self._connect() as connection:
+        with self._database.connect() as connection:
             found = {key for (key,) in connection.execute("SELECT key FROM runs")}
         return [key for key in keys if key not in found]
 
     def runs(self, *, data: str | None = None) -> list[StoredRun]:
         """All runs, oldest first; only those whose data is or begins with the name ``data`` where that is given."""
-        with self._connect() as connection:
+        with self._database.connect() as connection:
             rows = [
                 StoredRun(*row) for row in connection.execute(f"SELECT {', '.join(_NAMES)} FROM runs ORDER BY rowid")
             ]
@@ -154,50 +150,6 @@ class RunStore:
             pq.write_table(pa.Table.from_pylist(rows, schema=_arrow_schema()), buffer)
             return atomic.write_bytes(target, buffer.getvalue())
         raise InvalidValueError(f"{target}: runs are exported to .csv or .parquet, got {target.suffix or 'no ending'}")
-
-    @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        try:
-            connection = sqlite3.connect(self.path, timeout=_WAIT)
-            try:
-                with connection:
-                    yield connection
-            finally:
-                connection.close()
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: damaged, or not a run store ({error})") from None
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN")  # so that all three are read of one state, whoever else makes the store
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        connection.execute("COMMIT")
-        if application == 0 and tables == 0:
-            _write_ahead(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS)
-            connection.execute(f"CREATE TABLE IF NOT EXISTS runs ({columns})")
-            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
-        elif application != _APPLICATION:
-            raise StoreError(f"{self.path}: is a SQLite file, but not a run store")
-        elif version != _VERSION:
-            raise StoreError(f"{self.path}: has version {version}, this program reads version {_VERSION}")
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch to write-ahead mode; SQLite itself does not wait here for another process that makes the same file."""
-    deadline = time.monotonic() + _WAIT
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def stored_run(run: Any, train_loss: Sequence[float], validation_accuracy: float, test_accuracy: float) -> StoredRun:

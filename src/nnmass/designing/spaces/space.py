@@ -1,15 +1,13 @@
-"""What design spaces have in common: choices, ties, exact size, levels for the solver, JSON."""
+"""What design spaces have in common: choices, exact size, levels for the solver, JSON."""
 
-import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nnmass import atomic
 from nnmass.architectures import Specification, explain
@@ -18,23 +16,18 @@ from nnmass.designing.problem import FloatArray, IntArray, Level
 from nnmass.errors import SpaceError
 from nnmass.latency import Block, LatencyTable
 
-DENSITY_CAP = 0.8
-"""Largest density of a concatenation cell within the domain of the theory."""
-
 
 def _listed(value: object) -> object:
     """Write choices as a tuple: one number, several, or a range such as {"min": 8, "max": 128, "step": 8}."""
     if isinstance(value, dict) and {"min", "max"} <= set(value) <= {"min", "max", "step"}:
-        low, high, step = value["min"], value["max"], value.get("step", 1)
-        if not all(isinstance(part, int) and not isinstance(part, bool) for part in (low, high, step)) or step < 1:
+        low, high, step = (value.get(key, 1) for key in ("min", "max", "step"))
+        if not all(type(part) is int for part in (low, high, step)) or step < 1:
             raise ValueError(f"a range needs whole numbers and a step of at least 1, got {value}")
         if low > high:
             raise ValueError(f"the range from {low} to {high} is empty")
         return tuple(range(low, high + 1, step))
-    if isinstance(value, range | list | np.ndarray):
-        value = tuple(value)
-    if isinstance(value, tuple):
-        return tuple(int(v) if isinstance(v, np.integer) else v for v in value)
+    if isinstance(value, range | list | tuple | np.ndarray):
+        return tuple(v.item() if isinstance(v, np.generic) else v for v in value)
     return (value,)
 
 
@@ -43,20 +36,20 @@ def _ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 Choices: TypeAlias = Annotated[
-    tuple[Positive, ...],
-    Field(min_length=1),
-    BeforeValidator(_listed),
+    tuple[Positive, ...], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_ascending)
 ]
-"""Whole numbers to choose from."""
+"""Whole numbers to choose from: one, several, or a range {"min": …, "max": …, "step": …}."""
 Factor: TypeAlias = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
-Factors: TypeAlias = Annotated[tuple[Factor, ...], Field(min_length=1), BeforeValidator(_listed)]
+Factors: TypeAlias = Annotated[
+    tuple[Factor, ...], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_ascending)
+]
 """Numbers to choose from."""
 
 
 class Space(BaseModel, ABC):
     """An immutable, validated set of specifications of one family to choose from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: str
 
@@ -72,15 +65,27 @@ class Space(BaseModel, ABC):
 
     @abstractmethod
     def levels(self, latency: LatencyTable | None = None, *, max_activation_bytes: int | None = None) -> list[Level]:
-        """The options of every stage, with mass, parameters, MACs and, given a table, milliseconds."""
+        """The options of every stage, with mass, parameters, MACs and, given a table, milliseconds.
+
+        Args:
+            latency: measured blocks.
+            max_activation_bytes: what needs more (`Specification.activation_bytes`) is left out.
+
+        Raises:
+            LatencyError: the table lacks a block.
+        """
 
     @abstractmethod
     def specify(self, choices: Sequence[IntArray]) -> Specification:
-        """The specification that the options of a path stand for."""
+        """Return the specification that the options of a path stand for."""
 
     @abstractmethod
-    def departures(self) -> tuple[str, ...]:
-        """How far it reaches beyond the domain of the theory; nothing where every member lies within."""
+    def shapes(self, level: Level) -> FloatArray:
+        """(options, …) what makes networks different to an engineer: widths, depths, expansions."""
+
+    @abstractmethod
+    def departures(self, member: Specification | None = None) -> tuple[str, ...]:
+        """How it, or a member of it, reaches beyond the domain of the theory; nothing where it lies within."""
 
     @abstractmethod
     def blocks(self) -> tuple[Block, ...]:
@@ -91,21 +96,17 @@ class Space(BaseModel, ABC):
         return atomic.write_text(path, self.model_dump_json(exclude_none=True) + "\n")
 
 
-def ascending(choices: Sequence[Any]) -> tuple[Any, ...]:
-    """The choices, each once, from small to large."""
-    return _ascending(tuple(choices))
-
-
-def constant_quantities(mass: float = 0.0, params: float = 0.0, macs: float = 0.0, latency: float = 0.0) -> FloatArray:
-    """One row of quantities."""
-    return np.array([mass, params, macs, latency])
-
-
-def rows_of(*columns: Any) -> FloatArray:
+def rows_of(mass: Any, params: Any, macs: Any, latency_ms: Any = 0.0) -> FloatArray:
     """Rows of quantities from columns that broadcast."""
-    return np.stack(np.broadcast_arrays(*(np.asarray(column, np.float64) for column in columns)), -1)
+    columns = (np.asarray(column, np.float64) for column in (mass, params, macs, latency_ms))
+    return np.stack(np.broadcast_arrays(*columns), -1)
 
 
-def product_size(counts: Sequence[int]) -> int:
-    """Product of exact counts."""
-    return math.prod(int(count) for count in counts)
+def span(values: Sequence[Any]) -> str:
+    """Choices in few characters.
+
+    Examples:
+        >>> span((8, 16, 24)), span((4,))
+        ('8 … 24', '4')
+    """
+    return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} … {values[-1]:g}"

@@ -1,0 +1,315 @@
+"""The best network of a space within budgets."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from nnmass.architectures import Specification
+from nnmass.designing.alternatives import unlike
+from nnmass.designing.fronts import mass_front
+from nnmass.designing.problem import QUANTITIES, Path
+from nnmass.designing.search import WORK_LIMIT
+from nnmass.designing.solver import Budgets, Certificate, Objective, solve
+from nnmass.designing.spaces import Space
+from nnmass.errors import DomainError, ExtrapolationError, InvalidValueError
+from nnmass.latency import LatencyTable
+from nnmass.prediction import Comparison
+from nnmass.prediction import Prediction as AccuracyPrediction
+
+_PART_WORK = 20_000_000
+_MOST_ALTERNATIVES = 100
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network of the space.
+
+    Attributes:
+        spec: the specification, its links free where it has any.
+        latency_ms: by the latency table; None without one.
+        accuracy: predicted, by name of the quantity it is predicted from (NN-Mass, and beside it parameters and MACs);
+            what lies too far outside the fitted networks is left out.
+        outside: how it reaches beyond the domain of the theory and of the fit; nothing where it lies within.
+    """
+
+    spec: Specification
+    latency_ms: float | None
+    accuracy: dict[str, AccuracyPrediction]
+    outside: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        costs = {"nn_mass": self.spec.nn_mass, "params": self.spec.params, "macs": self.spec.macs}
+        return {
+            "spec": self.spec.model_dump(mode="json", exclude_none=True),
+            **costs,
+            "flops": 2 * self.spec.macs,
+            "latency_ms": self.latency_ms,
+            "activation_bytes": self.spec.activation_bytes,
+            "accuracy": {name: prediction._asdict() for name, prediction in self.accuracy.items()} or None,
+            "outside_domain": list(self.outside),
+        }
+
+
+@dataclass(frozen=True)
+class Design:
+    """The best network of a space within budgets, and what is known of it.
+
+    Attributes:
+        space: where it was looked for.
+        budgets: what it had to keep to, those of the fit's domain included.
+        objective: what was maximised (``"mass"``) or minimised.
+        best: the network.
+        certificate: whether it is proven that there is no better one, and the bound.
+        alternatives: the best of those unlike it, the best of those unlike both, and so on.
+    """
+
+    space: Space
+    budgets: Budgets
+    objective: Objective
+    best: Candidate
+    certificate: Certificate
+    alternatives: tuple[Candidate, ...] = ()
+
+    @property
+    def spec(self) -> Specification:
+        """The best network's specification."""
+        return self.best.spec
+
+    @property
+    def optimal(self) -> bool:
+        """Whether it is proven that no network of the space within the budgets is better."""
+        return self.certificate.optimal
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "space": self.space.model_dump(mode="json", exclude_none=True),
+            "budgets": {name: value for name, value in asdict(self.budgets).items() if value is not None},
+            "objective": self.objective,
+            "design": self.best.to_dict(),
+            "certificate": asdict(self.certificate),
+            "alternatives": [candidate.to_dict() for candidate in self.alternatives],
+        }
+
+    def __str__(self) -> str:
+        spec = self.spec
+        proven = "proven optimal" if self.optimal else f"not proven: at most {self.certificate.gap:.2%} from the optimum"
+        latency = "" if self.best.latency_ms is None else f", {self.best.latency_ms:.2f} ms"
+        lines = [
+            describe(spec),
+            f"NN-Mass {spec.nn_mass:,.2f}, {spec.params:,} params, {spec.macs:,} MACs{latency}",
+            f"{proven}, of {self.certificate.space_size:,} networks",
+        ]
+        return "\n".join([*lines, *(f"outside the domain: {reason}" for reason in self.best.outside)])
+
+
+def design(
+    space: Space,
+    *,
+    max_params: float | None = None,
+    max_macs: float | None = None,
+    max_latency_ms: float | None = None,
+    max_activation_bytes: int | None = None,
+    min_mass: float | None = None,
+    max_mass: float | None = None,
+    objective: Objective = "mass",
+    latency: LatencyTable | None = None,
+    fit: Comparison | None = None,
+    top: int = 1,
+    diversity: float = 0.25,
+    time_limit: float | None = None,
+    outside_domain: bool = False,
+) -> Design:
+    """Find the network of the largest NN-Mass, or of the least cost, within budgets, and prove it.
+
+    No training, no search over trained networks: mass and costs are closed forms, and the optimum over all networks of
+    the space is found exactly (label setting with Lagrangian bounds).
+
+    A large mass is a reason to expect accuracy only among networks like those that were compared: of equal widths, not
+    too shallow, not too dense.  So a space that reaches beyond that is refused unless ``outside_domain`` says so, and
+    the answer is then marked.
+
+    Args:
+        space: the networks to choose from.
+        max_params: budget of parameters.
+        max_macs: budget of multiply-accumulates of one input.
+        max_latency_ms: budget of milliseconds; needs ``latency``.
+        max_activation_bytes: budget of `Specification.activation_bytes`.
+        min_mass: least NN-Mass.
+        max_mass: largest NN-Mass.
+        objective: ``"mass"`` is maximised; ``"params"``, ``"macs"`` and ``"latency_ms"`` are minimised, given a
+            ``min_mass``.
+        latency: table of measured blocks (``nnmass bench`` fills it).
+        fit: accuracies of networks trained alike; predicts, and narrows the domain to what it reaches.
+        top: how many networks to list: the best, the best of those unlike it, and so on.
+        diversity: networks are alike if widths and depths of all stages differ by less than this, relatively.
+        time_limit: seconds; the answer then says how far it is proven.
+        outside_domain: allow what theory and fit do not speak of, and mark it.
+
+    Raises:
+        DomainError: the space reaches beyond the domain.
+        InfeasibleError: it is proven that nothing meets the budgets; says what would be feasible.
+        InvalidValueError: an option out of range, or milliseconds without a table.
+        LatencyError: the table lacks blocks of the space.
+
+    Examples:
+        >>> from nnmass.designing import DenseCNNSpace
+        >>> print(design(DenseCNNSpace(), max_macs=600e6, max_params=3.82e6))
+        DenseCNN: widths 32, 64, 128; depth 8; max skips 144, 241, 215
+        NN-Mass 914.29, 3,816,618 params, 599,905,280 MACs
+        proven optimal, of 25,631,188,087 networks
+    """
+    _check(space, objective, max_latency_ms, min_mass, latency, top, diversity, time_limit, outside_domain)
+    budgets = Budgets(max_params, max_macs, max_latency_ms, min_mass, max_mass)
+    if fit is not None and not outside_domain:
+        budgets = _within(budgets, fit)
+    levels = space.levels(latency, max_activation_bytes=max_activation_bytes)
+    solution = solve(levels, budgets, objective, space_size=space.size(), time_limit=time_limit)
+
+    def candidate(path: Path, choices: Any) -> Candidate:
+        spec = space.specify(choices)
+        milliseconds = None if latency is None else float(path.quantities[QUANTITIES.index("latency_ms")])
+        return Candidate(spec, milliseconds, _predicted(spec, fit), _outside(space, spec, fit))
+
+    best = candidate(solution.path, solution.choices)
+    others = []
+    if top > 1:
+        shapes = [space.shapes(level) for level in solution.problem.levels]
+        found = unlike(solution.problem, shapes, solution.path, diversity=diversity, work_limit=_PART_WORK)
+        next(found)
+        for path, problem in found:
+            others.append(candidate(path, path.choices(problem.levels)))
+            if len(others) == top - 1:
+                break
+    return Design(space, budgets, objective, best, solution.certificate, tuple(others))
+
+
+def pareto_front(
+    space: Space,
+    *,
+    cost: Objective = "macs",
+    max_params: float | None = None,
+    max_macs: float | None = None,
+    max_latency_ms: float | None = None,
+    latency: LatencyTable | None = None,
+    outside_domain: bool = False,
+) -> list[Candidate]:
+    """Every network of a space that no cheaper or equally cheap one has at least the mass of, cheapest first.
+
+    Args:
+        space: the networks to choose from.
+        cost: ``"params"``, ``"macs"`` or ``"latency_ms"``.
+        max_params: upper limit of parameters; a limit on another cost than ``cost`` cuts an exact slice.
+        max_macs: likewise of multiply-accumulates.
+        max_latency_ms: likewise of milliseconds.
+        latency: table of measured blocks.
+        outside_domain: allow a space beyond the domain of the theory.
+
+    Raises:
+        DomainError: the space reaches beyond the domain.
+        InvalidValueError: a cost that is none, milliseconds without a table, or a front too large to hold.
+    """
+    if cost not in ("params", "macs", "latency_ms"):
+        raise InvalidValueError(f"cost must be one of params, macs, latency_ms, got {cost!r}")
+    if latency is None and (cost == "latency_ms" or max_latency_ms is not None):
+        raise InvalidValueError("milliseconds need a latency table: nnmass bench fills one")
+    _check_domain(space, outside_domain)
+    limits = Budgets(max_params, max_macs, max_latency_ms).limits
+    paths, levels = mass_front(space.levels(latency), cost, limits)
+    found = []
+    for path in paths:
+        spec = space.specify(path.choices(levels))
+        milliseconds = None if latency is None else float(path.quantities[QUANTITIES.index("latency_ms")])
+        found.append(Candidate(spec, milliseconds, {}, space.departures(spec)))
+    return found
+
+
+def describe(spec: Specification) -> str:
+    """A specification in one line.
+
+    Examples:
+        >>> from nnmass import MobileNetV2
+        >>> describe(MobileNetV2(stages=[(1, 16, 1, 1), (6, 24, 2, 2)]))
+        'MobileNetV2: stages 1×16×1, 6×24×2 (expansion × channels × blocks)'
+    """
+    values = spec.without_links().model_dump(exclude_none=True)
+    if spec.family == "MobileNetV2":
+        stages = ", ".join(f"{expansion:g}×{channels}×{blocks}" for expansion, channels, blocks, _ in values["stages"])
+        return f"MobileNetV2: stages {stages} (expansion × channels × blocks)"
+    names = ("width", "widths", "depth", "max_skips", "block", "layers", "planes", "width_per_group", "widen_factor")
+    parts = [f"{name.replace('_', ' ')} {_listed(values[name])}" for name in names if name in values]
+    return f"{spec.family}: {'; '.join(parts)}"
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _check(
+    space: Space,
+    objective: Objective,
+    max_latency_ms: float | None,
+    min_mass: float | None,
+    latency: LatencyTable | None,
+    top: int,
+    diversity: float,
+    time_limit: float | None,
+    outside_domain: bool,
+) -> None:
+    if latency is None and (objective == "latency_ms" or max_latency_ms is not None):
+        raise InvalidValueError("milliseconds need a latency table: nnmass bench fills one")
+    if objective != "mass" and min_mass is None:
+        raise InvalidValueError(f"objective {objective!r} needs a min_mass: without one the least network is the answer")
+    if not 1 <= top <= _MOST_ALTERNATIVES:
+        raise InvalidValueError(f"top must lie in 1 … {_MOST_ALTERNATIVES}, got {top}")
+    if not 0 <= diversity < 1:
+        raise InvalidValueError(f"diversity must lie in [0, 1), got {diversity}")
+    if time_limit is not None and not time_limit > 0:
+        raise InvalidValueError(f"time_limit must be positive, got {time_limit}")
+    _check_domain(space, outside_domain)
+
+
+def _check_domain(space: Space, outside_domain: bool) -> None:
+    reasons = space.departures()
+    if reasons and not outside_domain:
+        raise DomainError(
+            f"the space reaches beyond what NN-Mass was shown to compare: {'; '.join(reasons)}.  Narrow it, or allow it "
+            "(outside_domain=True, --outside-domain)"
+        )
+
+
+def _within(budgets: Budgets, fit: Comparison) -> Budgets:
+    """Budgets narrowed to what the fitted networks speak of: masses within reach, no dearer than the dearest."""
+    low, high = fit.mass.reach()
+    params, macs = (max(getattr(network, name) for network in fit.networks) for name in ("params", "macs"))
+    wanted = replace(
+        budgets,
+        min_mass=max(low, budgets.min_mass or 0.0),
+        max_mass=high if budgets.max_mass is None else min(high, budgets.max_mass),
+        max_params=params if budgets.max_params is None else min(params, budgets.max_params),
+        max_macs=macs if budgets.max_macs is None else min(macs, budgets.max_macs),
+    )
+    return wanted
+
+
+def _predicted(spec: Specification, fit: Comparison | None) -> dict[str, AccuracyPrediction]:
+    found = {}
+    for name, line in fit.fits.items() if fit is not None else ():
+        try:
+            found[name] = line.fit.predict(getattr(spec, name))
+        except ExtrapolationError:
+            continue
+    return found
+
+
+def _outside(space: Space, spec: Specification, fit: Comparison | None) -> tuple[str, ...]:
+    reasons = list(space.departures(spec))
+    if fit is not None:
+        low, high = fit.mass.reach()
+        if not low <= spec.nn_mass <= high:
+            reasons.append(f"NN-Mass {spec.nn_mass:,.2f}: the fit reaches from {low:,.2f} to {high:,.2f}")
+        for name in ("params", "macs"):
+            costs = [getattr(network, name) for network in fit.networks]
+            if not min(costs) <= getattr(spec, name) <= max(costs):
+                reasons.append(f"{getattr(spec, name):,} {name}: fitted were {min(costs):,} to {max(costs):,}")
+    return tuple(reasons)

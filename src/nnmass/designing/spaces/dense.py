@@ -1,0 +1,99 @@
+"""Options of cells with concatenation skips."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nnmass.designing.problem import FloatArray, IntArray
+from nnmass.topology import MIN_DENSITY_DEPTH, Cell, cell_density
+
+DENSITY_CAP = 0.8
+"""Largest density of a cell within the domain of the theory."""
+LEAST_DEPTH = 8
+"""Fewest layers of a cell within the domain of the theory: none shallower was measured."""
+_ROUNDING = 1e-9
+
+
+class CellOptions(NamedTuple):
+    """Choices for one cell of a given width: arrays of one length.
+
+    Attributes:
+        depth: layers.
+        max_skips: maximum number of skip candidates per layer.
+    """
+
+    depth: IntArray
+    max_skips: IntArray
+
+
+def cell_options(
+    width: int, depths: tuple[int, ...], max_skips: tuple[int, ...] | None, max_density: float
+) -> CellOptions:
+    """Every depth with every number of skips up to saturation, or with those given, within the density.
+
+    Examples:
+        >>> cell_options(2, (3, 4), None, 1.0)
+        CellOptions(depth=array([3, 3, 3, 4, 4, 4, 4, 4]), max_skips=array([0, 1, 2, 0, 1, 2, 3, 4]))
+    """
+    parts = [_skips_of(width, depth, max_skips, max_density) for depth in depths]
+    depth = np.repeat(np.array(depths, np.int64), [len(part) for part in parts])
+    return CellOptions(depth, np.concatenate(parts))
+
+
+def _skips_of(width: int, depth: int, max_skips: tuple[int, ...] | None, max_density: float) -> IntArray:
+    saturated = width * max(depth - 2, 0)
+    if max_skips is None:
+        choices = np.arange(saturated + 1)
+    else:
+        choices = np.unique(np.minimum(np.array(max_skips, np.int64), saturated))
+    if depth < MIN_DENSITY_DEPTH or max_density >= 1:
+        return choices
+    return choices[cell_density(width, depth, choices) <= max_density + _ROUNDING]
+
+
+def dense_departures(widths: Sequence[Sequence[int]], depth: int, max_density: float) -> tuple[str, ...]:
+    """How a space of such cells, or a member of it, reaches beyond the domain of the theory.
+
+    Args:
+        widths: choices of every cell of the space.
+        depth: least depth of a cell.
+        max_density: largest density of a cell.
+    """
+    found = []
+    free = [choices for choices in widths if len(choices) > 1]
+    if free:
+        least, most = min(choices[0] for choices in free), max(choices[-1] for choices in free)
+        found.append(f"widths vary ({least} … {most}): NN-Mass compares networks of equal widths")
+    if depth < LEAST_DEPTH:
+        found.append(f"depth {depth}: cells of fewer than {LEAST_DEPTH} layers were not measured")
+    if max_density > DENSITY_CAP + _ROUNDING:
+        found.append(f"density {max_density:.3g}: the domain ends at {DENSITY_CAP:g}")
+    return tuple(found)
+
+
+def densest(cells: Sequence[Cell]) -> float:
+    """Largest density of some cells; 0 where none is deep enough to have one."""
+    return max((cell.density for cell in cells if cell.depth >= MIN_DENSITY_DEPTH), default=0.0)
+
+
+def skips_latency(latencies: Callable[[IntArray], FloatArray], width: int, options: CellOptions) -> FloatArray:
+    """Sum over layers 2 ... d-1 of what a layer with so many skips takes, for every option.
+
+    Args:
+        latencies: milliseconds of layers, from their skips.
+        width: of the cell.
+        options: depths and skips.
+    """
+    depth, max_skips = options
+    full = np.minimum(max_skips // width, np.maximum(depth - 2, 0))
+    growing = np.concatenate([[0.0], np.cumsum(latencies(width * np.arange(1, full.max(initial=0) + 1)))])
+    rest = np.maximum(depth - 2, 0) - full
+    capped, position = np.unique(np.where(rest > 0, max_skips, 0), return_inverse=True)
+    total: FloatArray = growing[full] + rest * latencies(capped)[position]
+    return total
+
+
+def widest_skips(width: int, options: CellOptions) -> int:
+    """Most skips that a layer of any option has."""
+    return int(np.minimum(options.max_skips, width * np.maximum(options.depth - 2, 0)).max(initial=0))

@@ -1,0 +1,231 @@
+"""Measured milliseconds of blocks, in one SQLite file; read without PyTorch."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nnmass.architectures import Specification
+from nnmass.database import Database
+from nnmass.errors import LatencyError
+from nnmass.latency.blocks import KINDS, Block, blocks_of
+
+_APPLICATION = 0x6E6E6C74  # "nnlt", in the header of the file
+_VERSION = 1
+_INTERPOLATED = {"dense_layer": ("inputs",), "linear": ("inputs", "skips")}
+"""Kinds whose latency is interpolated along a size; what else changes with it is left out of the look-up."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What latencies depend on besides the network.
+
+    Attributes:
+        device: processor and number of cores.
+        engine: ``"eager"``, ``"compile"`` or ``"onnxruntime"``.
+        threads: that one operator may use.
+        batch: inputs at once.
+        version: of the engine's library.
+    """
+
+    device: str
+    engine: str
+    threads: int
+    batch: int
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.device}, {self.engine} {self.version}, {self.threads} threads, batch {self.batch}"
+
+
+class Timing(NamedTuple):
+    """Latency of one block or network, in milliseconds.
+
+    Attributes:
+        median_ms: median over the repeats.
+        p10_ms: tenth percentile.
+        p90_ms: ninetieth percentile.
+        repeats: how many were timed.
+    """
+
+    median_ms: float
+    p10_ms: float
+    p90_ms: float
+    repeats: int
+
+
+class Prediction(NamedTuple):
+    """Latency of a network as the sum of its blocks.
+
+    Attributes:
+        total_ms: milliseconds.
+        blocks: per block its milliseconds.
+    """
+
+    total_ms: float
+    blocks: tuple[tuple[Block, float], ...]
+
+
+class LatencyTable:
+    """Latencies of blocks under one set of conditions, in a SQLite file that may hold several.
+
+    Args:
+        path: the file; made where it is missing, if ``create``.
+        conditions: those to read and write; None: the only ones of the file.
+        create: whether the file may be made.
+
+    Raises:
+        LatencyError: the file holds other conditions, or several and none was named.
+        StoreError: missing, damaged, or no latency table.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], conditions: Conditions | None = None, *, create: bool = False
+    ) -> None:
+        keys = ", ".join(f"{field.name} {'INTEGER' if field.type is int else 'TEXT'} NOT NULL" for field in _FIELDS)
+        names = ", ".join(field.name for field in _FIELDS)
+        self._database = Database(
+            path,
+            name="latency table",
+            application=_APPLICATION,
+            version=_VERSION,
+            tables=[
+                f"CREATE TABLE IF NOT EXISTS blocks ({keys}, kind TEXT NOT NULL, sizes TEXT NOT NULL, "
+                "median_ms REAL NOT NULL, p10_ms REAL NOT NULL, p90_ms REAL NOT NULL, repeats INTEGER NOT NULL, "
+                f"measured_at TEXT NOT NULL, PRIMARY KEY ({names}, kind, sizes))",
+                f"CREATE TABLE IF NOT EXISTS calibrations ({keys}, scale REAL NOT NULL, overhead_ms REAL NOT NULL, "
+                f"networks INTEGER NOT NULL, PRIMARY KEY ({names}))",
+            ],
+            create=create,
+        )
+        self.path = self._database.path
+        held = self.held()
+        if conditions is None:
+            if len(held) != 1:
+                raise LatencyError(f"{self.path}: holds {_listing(held)}; say which device, engine, threads and batch")
+            conditions = held[0]
+        elif not create and conditions not in held:
+            raise LatencyError(f"{self.path}: holds no latencies of {conditions}, but {_listing(held)}")
+        self.conditions = conditions
+        self._read()
+
+    def held(self) -> list[Conditions]:
+        """All conditions that the file has latencies of."""
+        names = ", ".join(field.name for field in _FIELDS)
+        with self._database.connect() as connection:
+            rows = connection.execute(f"SELECT DISTINCT {names} FROM blocks ORDER BY {names}").fetchall()
+        return [Conditions(*row) for row in rows]
+
+    def add(self, block: Block, timing: Timing) -> None:
+        """Keep the latency of a block; one that is there already is replaced."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        row = (*astuple(self.conditions), block.kind, json.dumps(block.sizes), *timing, now)
+        with self._database.connect() as connection:
+            connection.execute(f"INSERT OR REPLACE INTO blocks VALUES ({', '.join('?' * len(row))})", row)
+        self._known[block] = timing
+        self._curves.clear()
+
+    def calibrate(self, scale: float, overhead_ms: float, networks: int) -> None:
+        """Keep what whole networks were found to take: ``scale`` times the sum of their blocks plus ``overhead_ms``."""
+        row = (*astuple(self.conditions), scale, overhead_ms, networks)
+        with self._database.connect() as connection:
+            connection.execute(f"INSERT OR REPLACE INTO calibrations VALUES ({', '.join('?' * len(row))})", row)
+        self.scale, self.overhead_ms, self.calibrated_on = scale, overhead_ms, networks
+
+    def missing(self, blocks: Iterable[Block]) -> list[Block]:
+        """Those of the blocks, each once, that neither were measured nor can be interpolated."""
+        return [block for block in dict.fromkeys(blocks) if not self._covers(block)]
+
+    def timing(self, block: Block) -> Timing | None:
+        """What was measured of a block; None if nothing was."""
+        return self._known.get(block)
+
+    def latencies(self, kind: str, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Calibrated milliseconds of many blocks of one kind.
+
+        Args:
+            kind: of the blocks.
+            sizes: (n, sizes) one row per block.
+
+        Returns:
+            (n,) as measured; layers with skips interpolated linearly in their input channels.
+
+        Raises:
+            LatencyError: a block that was not measured.
+        """
+        rows, inverse = np.unique(np.asarray(sizes, np.int64), axis=0, return_inverse=True)
+        found = np.array([self._latency(Block(kind, tuple(row))) for row in rows.tolist()])
+        return self.scale * found[inverse.ravel()]
+
+    def predict(self, spec: Specification) -> Prediction:
+        """Latency of a whole network.
+
+        Raises:
+            LatencyError: a block of it was not measured.
+        """
+        parts = tuple((block, self.scale * self._latency(block)) for block in blocks_of(spec))
+        return Prediction(self.overhead_ms + sum(ms for _, ms in parts), parts)
+
+    def _read(self) -> None:
+        where = " AND ".join(f"{field.name} = ?" for field in _FIELDS)
+        with self._database.connect() as connection:
+            rows = connection.execute(
+                f"SELECT kind, sizes, median_ms, p10_ms, p90_ms, repeats FROM blocks WHERE {where}",
+                astuple(self.conditions),
+            ).fetchall()
+            calibration = connection.execute(
+                f"SELECT scale, overhead_ms, networks FROM calibrations WHERE {where}", astuple(self.conditions)
+            ).fetchone()
+        self._known = {Block(kind, tuple(json.loads(sizes))): Timing(*rest) for kind, sizes, *rest in rows}
+        self._curves: dict[tuple[str, tuple[int, ...]], tuple[list[int], list[float]]] = {}
+        self.scale, self.overhead_ms, self.calibrated_on = calibration or (1.0, 0.0, 0)
+
+    def _covers(self, block: Block) -> bool:
+        if block in self._known:
+            return True
+        inputs, _ = self._curve(block)
+        return bool(inputs) and inputs[0] <= _along(block) <= inputs[-1]
+
+    def _latency(self, block: Block) -> float:
+        known = self._known.get(block)
+        if known is not None:
+            return known.median_ms
+        if not self._covers(block):
+            raise LatencyError(
+                f"{self.path}: {block} was not measured; nnmass bench with the same space fills the table"
+            )
+        return float(np.interp(_along(block), *self._curve(block)))
+
+    def _curve(self, block: Block) -> tuple[list[int], list[float]]:
+        """Measured input channels and milliseconds of blocks that differ from this one in nothing else."""
+        if block.kind not in _INTERPOLATED:
+            return [], []
+        key = (block.kind, _others(block))
+        if not self._curves:
+            for other, timing in sorted(self._known.items()):
+                if other.kind in _INTERPOLATED:
+                    inputs, values = self._curves.setdefault((other.kind, _others(other)), ([], []))
+                    inputs.append(_along(other))
+                    values.append(timing.median_ms)
+        return self._curves.get(key, ([], []))
+
+
+_FIELDS = fields(Conditions)
+
+
+def _along(block: Block) -> int:
+    return block.sizes[KINDS[block.kind].index("inputs")]
+
+
+def _others(block: Block) -> tuple[int, ...]:
+    left_out = _INTERPOLATED[block.kind]
+    return tuple(size for name, size in zip(KINDS[block.kind], block.sizes, strict=True) if name not in left_out)
+
+
+def _listing(held: Sequence[Conditions]) -> str:
+    return "; ".join(map(str, held)) or "nothing"
