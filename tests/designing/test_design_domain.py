@@ -1,8 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 
-from nnmass.architectures import DenseCNN, DenseMLP
+from nnmass.architectures import DenseCNN
 from nnmass.designing import Domain
+from nnmass.designing.surroundings import levels_around, space_around
 from nnmass.errors import InvalidValueError
 from nnmass.topology import Cell
 
@@ -11,25 +14,34 @@ from nnmass.topology import Cell
     ("depth", "lowest"), [(3, 3), (4, 3), (5, 3), (6, 3), (7, 4), (8, 4), (9, 5), (32, 16), (33, 17)]
 )
 def test_depths_go_down_to_half_rounded_up_but_at_least_3(depth, lowest):
-    reference = DenseMLP(width=4, depth=depth, max_skips=2)
-    assert Domain().depth_choices(reference) == [(d,) for d in range(lowest, depth + 1)]
+    assert list(Domain().depth_choices(Cell(4, depth, 2))) == list(range(lowest, depth + 1))
+
+
+def depths_around(reference: DenseCNN, domain: Domain) -> set[tuple[int, ...]]:
+    """Depths of all cells of the specifications that may stand in for a reference."""
+    levels = levels_around(reference, space_around(reference, domain), domain)
+    chosen = [{tuple(map(int, choice)) for choice in level.choices} for level in levels]
+    everything = {tuple(depth for _, depth, _ in path) for path in itertools.product(*chosen)}
+    tied = len(set(reference.depths)) == 1
+    return {depths for depths in everything if not tied or len(set(depths)) == 1}
 
 
 def test_equal_depths_stay_equal_and_others_go_their_own_way():
     tied = DenseCNN(widths=(2, 3, 4), depth=5, max_skips=2)
-    assert Domain().depth_choices(tied) == [(3, 3, 3), (4, 4, 4), (5, 5, 5)]
+    assert depths_around(tied, Domain()) == {(3, 3, 3), (4, 4, 4), (5, 5, 5)}
+    assert space_around(tied, Domain()).equal_depths
     free = DenseCNN(widths=(2, 3), depth=(4, 5), max_skips=2)
-    assert Domain().depth_choices(free) == [(3, 3), (3, 4), (3, 5), (4, 3), (4, 4), (4, 5)]
+    assert depths_around(free, Domain()) == {(3, 3), (3, 4), (3, 5), (4, 3), (4, 4), (4, 5)}
 
 
 def test_a_minimal_depth_is_that_of_every_cell_that_reaches_it():
     reference = DenseCNN(widths=(2, 3), depth=(4, 9), max_skips=2)
-    assert Domain(min_depth=8).depth_choices(reference) == [(4, 8), (4, 9)]
+    assert depths_around(reference, Domain(min_depth=8)) == {(4, 8), (4, 9)}
 
 
 def test_cells_too_shallow_for_a_skip_stay_as_they_are():
     reference = DenseCNN(widths=(2, 3, 4), depth=(1, 2, 3), max_skips=2)
-    assert Domain().depth_choices(reference) == [(1, 2, 3)]
+    assert depths_around(reference, Domain()) == {(1, 2, 3)}
     assert Domain().skip_choices(Cell(3, 2, 2), 2).tolist() == [0]
 
 
@@ -71,6 +83,7 @@ def test_choices_are_ascending_and_without_saturated_repeats():
         ({"max_density": float("nan")}, "max_density .* got nan"),
         ({"cell_tolerance": -0.1}, r"cell_tolerance must lie in \[0, 1\), got -0.1"),
         ({"cell_tolerance": 1}, r"cell_tolerance must lie in \[0, 1\), got 1"),
+        ({"stage_tolerance": -0.1}, r"stage_tolerance must lie in \[0, 1\), got -0.1"),
         ({"min_depth": 2}, "min_depth must be at least 3, got 2"),
     ],
 )

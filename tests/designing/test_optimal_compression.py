@@ -121,7 +121,7 @@ def check_against_brute_force(reference, domain, tolerance, objective, shares):
         result = compress(reference, **options)
         assert weighed(result.spec) in affordable
         assert weighed(result.spec).rank(objective) == min(one.rank(objective) for one in affordable)
-        assert result.examined == len(everything)
+        assert result.certificate.space_size == len(everything)
         assert result.optimal
     else:
         cheapest = min(right, key=lambda one: one.rank(objective))

@@ -87,6 +87,8 @@ class MobileNetV2(Specification):
     Attributes:
         width_mult: multiplies all channels.
         stages: (expansion, channels, blocks, stride) of each stage.
+        stem_channels: of the first convolution, unmultiplied; None: 32 times ``width_mult``.
+        last_channels: that the classifier reads, unmultiplied; None: 1280 times ``width_mult``, but at least 1280.
         image_size: side of the square input, in pixels.
         in_channels: channels of the input.
         num_classes: outputs.
@@ -102,6 +104,8 @@ class MobileNetV2(Specification):
     family: Literal["MobileNetV2"] = "MobileNetV2"
     width_mult: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
     stages: Annotated[tuple[Stage, ...], PerCell] = Field(default=PUBLISHED_STAGES, min_length=1)
+    stem_channels: Positive | None = None
+    last_channels: Positive | None = None
     image_size: Positive = 224
     in_channels: Positive = 3
     num_classes: Positive = 1000
@@ -109,12 +113,12 @@ class MobileNetV2(Specification):
     @property
     def stem(self) -> int:
         """Channels of the first convolution."""
-        return make_divisible(_STEM * self.width_mult)
+        return self.stem_channels or make_divisible(_STEM * self.width_mult)
 
     @property
     def last(self) -> int:
         """Channels that the classifier reads."""
-        return make_divisible(_LAST * max(1.0, self.width_mult))
+        return self.last_channels or make_divisible(_LAST * max(1.0, self.width_mult))
 
     @property
     def blocks(self) -> tuple[InvertedResidualShape, ...]:

@@ -1,8 +1,8 @@
 """Design from NN-Mass: the best network within budgets, and cheaper ones of the same mass, within a stated domain."""
 
-from nnmass.designing.compression import Compression, compress
+from nnmass.designing.compression import Compression, compress, structure
 from nnmass.designing.design import Candidate, Design, describe, design, pareto_front
-from nnmass.designing.domain import CELL_TOLERANCE, Domain
+from nnmass.designing.domain import CELL_TOLERANCE, STAGE_TOLERANCE, Domain
 from nnmass.designing.solver import Budgets, Certificate, Objective
 from nnmass.designing.spaces import (
     DENSITY_CAP,
@@ -21,6 +21,7 @@ from nnmass.designing.spaces import (
 __all__ = [
     "CELL_TOLERANCE",
     "DENSITY_CAP",
+    "STAGE_TOLERANCE",
     "Budgets",
     "Candidate",
     "Certificate",
@@ -42,4 +43,5 @@ __all__ = [
     "load_space",
     "pareto_front",
     "space_from_dict",
+    "structure",
 ]

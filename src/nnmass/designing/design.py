@@ -7,7 +7,6 @@ from nnmass.architectures import Specification
 from nnmass.designing.alternatives import unlike
 from nnmass.designing.fronts import mass_front
 from nnmass.designing.problem import QUANTITIES, Path
-from nnmass.designing.search import WORK_LIMIT
 from nnmass.designing.solver import Budgets, Certificate, Objective, solve
 from nnmass.designing.spaces import Space
 from nnmass.errors import DomainError, ExtrapolationError, InvalidValueError
@@ -93,7 +92,9 @@ class Design:
 
     def __str__(self) -> str:
         spec = self.spec
-        proven = "proven optimal" if self.optimal else f"not proven: at most {self.certificate.gap:.2%} from the optimum"
+        proven = (
+            "proven optimal" if self.optimal else f"not proven: at most {self.certificate.gap:.2%} from the optimum"
+        )
         latency = "" if self.best.latency_ms is None else f", {self.best.latency_ms:.2f} ms"
         lines = [
             describe(spec),
@@ -259,7 +260,9 @@ def _check(
     if latency is None and (objective == "latency_ms" or max_latency_ms is not None):
         raise InvalidValueError("milliseconds need a latency table: nnmass bench fills one")
     if objective != "mass" and min_mass is None:
-        raise InvalidValueError(f"objective {objective!r} needs a min_mass: without one the least network is the answer")
+        raise InvalidValueError(
+            f"objective {objective!r} needs a min_mass: without one the least network is the answer"
+        )
     if not 1 <= top <= _MOST_ALTERNATIVES:
         raise InvalidValueError(f"top must lie in 1 … {_MOST_ALTERNATIVES}, got {top}")
     if not 0 <= diversity < 1:
@@ -282,14 +285,13 @@ def _within(budgets: Budgets, fit: Comparison) -> Budgets:
     """Budgets narrowed to what the fitted networks speak of: masses within reach, no dearer than the dearest."""
     low, high = fit.mass.reach()
     params, macs = (max(getattr(network, name) for network in fit.networks) for name in ("params", "macs"))
-    wanted = replace(
+    return replace(
         budgets,
         min_mass=max(low, budgets.min_mass or 0.0),
         max_mass=high if budgets.max_mass is None else min(high, budgets.max_mass),
         max_params=params if budgets.max_params is None else min(params, budgets.max_params),
         max_macs=macs if budgets.max_macs is None else min(macs, budgets.max_macs),
     )
-    return wanted
 
 
 def _predicted(spec: Specification, fit: Comparison | None) -> dict[str, AccuracyPrediction]:

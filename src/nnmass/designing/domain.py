@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.architectures import DenseCNN, DenseMLP, LinkedSpecification
+from nnmass.designing.spaces import DENSITY_CAP
 from nnmass.errors import InvalidValueError
 from nnmass.topology import MIN_DENSITY_DEPTH, Cell, cell_density, nn_mass
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
-DENSITY_CAP = 0.8
 CELL_TOLERANCE = 0.1
+STAGE_TOLERANCE = 0.3
 _ROUNDING = 1e-9
 
 
@@ -30,30 +31,29 @@ class Domain:
         cell_tolerance: how far the mass of a single cell may move, relative to what it is in the reference; one step of
             its skips is always allowed.  None: only the sum over the cells counts, and the skips of a network of
             several cells gather where they are cheapest, in the last one.
+        stage_tolerance: the same for the stages of residual networks, whose mass moves by whole blocks.  None: blocks
+            gather in the stage where mass is cheapest.
     """
 
     min_depth: int | None = None
     max_density: float = DENSITY_CAP
     cell_tolerance: float | None = CELL_TOLERANCE
+    stage_tolerance: float | None = STAGE_TOLERANCE
 
     def __post_init__(self) -> None:
         if not 0 < self.max_density <= 1:
             raise InvalidValueError(f"max_density must lie in (0, 1], got {self.max_density}")
-        if self.cell_tolerance is not None and not 0 <= self.cell_tolerance < 1:
-            raise InvalidValueError(f"cell_tolerance must lie in [0, 1), got {self.cell_tolerance}")
+        for name in ("cell_tolerance", "stage_tolerance"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                raise InvalidValueError(f"{name} must lie in [0, 1), got {value}")
         if self.min_depth is not None and self.min_depth < MIN_DENSITY_DEPTH:
             raise InvalidValueError(f"min_depth must be at least {MIN_DENSITY_DEPTH}, got {self.min_depth}")
 
-    def depth_choices(self, reference: LinkedSpecification) -> list[tuple[int, ...]]:
-        """Depths per cell that are looked at: the reference's and below; equal in all cells if the reference's are."""
-        cells = reference.cells
-        lows = [self._lowest(cell) for cell in cells]
-        if len({cell.depth for cell in cells}) == 1:
-            return [(depth,) * len(cells) for depth in range(max(lows), cells[0].depth + 1)]
-        choices: list[tuple[int, ...]] = [()]
-        for cell, low in zip(cells, lows, strict=True):
-            choices = [(*chosen, depth) for chosen in choices for depth in range(low, cell.depth + 1)]
-        return choices
+    def depth_choices(self, cell: Cell) -> range:
+        """Depths that may replace a cell's: its own and below."""
+        low = self.min_depth if self.min_depth is not None else max((cell.depth + 1) // 2, MIN_DENSITY_DEPTH)
+        return range(min(low, cell.depth), cell.depth + 1)
 
     def density_cap(self, cell: Cell) -> float:
         """Largest density that may replace this cell's."""
@@ -71,10 +71,6 @@ class Domain:
             step = nn_mass(cell.width, depth, 1)
             allowed &= distance <= max(self.cell_tolerance * cell.nn_mass, step if cell.num_skips else 0.0) + _ROUNDING
         return candidates[allowed]
-
-    def _lowest(self, cell: Cell) -> int:
-        low = self.min_depth if self.min_depth is not None else max((cell.depth + 1) // 2, MIN_DENSITY_DEPTH)
-        return min(low, cell.depth)
 
 
 def respecified(

@@ -192,6 +192,18 @@ def make_level(
     )
 
 
+def count_paths(levels: Sequence[Level]) -> int:
+    """How many paths lead through some levels, exactly."""
+    ways = [1]
+    for level in levels:
+        counts = np.bincount(level.block_of, minlength=level.blocks).tolist()
+        after = [0] * level.states
+        for state, block in zip(level.entry_state.tolist(), level.entry_block.tolist(), strict=True):
+            after[int(level.block_state[block])] += ways[state] * counts[block]
+        ways = after
+    return sum(ways)
+
+
 def connected(levels: Sequence[Level]) -> tuple[Level, ...]:
     """Drop what no path from the first level to the last passes through; of a chain that is cut, everything."""
     levels = list(levels)

@@ -55,7 +55,7 @@ def analyze(
     if isinstance(model, Specification):
         input_size = input_size or (1, *model.input_shape)
         model = model.build()
-    sizes = _several(input_size)
+    sizes = checked_sizes(input_size)
     traced = trace(model, *sizes)
     cells = find_cells(traced.graph, projection=projection)
     for cell in cells:
@@ -64,7 +64,12 @@ def analyze(
     return Report(title, sizes, traced.graph, cells, traced.params, traced.macs, _skipped(traced), projection)
 
 
-def _several(input_size: Sequence[int] | Sequence[Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
+def checked_sizes(input_size: Sequence[int] | Sequence[Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
+    """Sizes of all inputs, from one size or several.
+
+    Raises:
+        InvalidValueError: none, or one that is not valid.
+    """
     if input_size is None:
         raise InvalidValueError("input_size is missing: the size of the input, such as (1, 3, 224, 224)")
     if not isinstance(input_size, Iterable) or isinstance(input_size, str):

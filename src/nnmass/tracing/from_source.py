@@ -12,6 +12,7 @@ from nnmass.errors import InvalidValueError
 from nnmass.topology import Projection
 from nnmass.tracing.analysis import analyze
 from nnmass.tracing.loaded_model import InputSizes
+from nnmass.tracing.recognition import recognise
 from nnmass.tracing.report import Report
 from nnmass.tracing.sources import load_model
 
@@ -53,6 +54,26 @@ def analyze_source(
         loaded = load_model(source, image_size=image_size)
         sizes = _checked(source, loaded.module, tuple(map(tuple, input_sizes)) or loaded.input_sizes)
         return analyze(loaded.module, sizes, projection=projection or "count", name=source)
+
+
+def specification_of(source: str, *, image_size: int | None = None) -> Specification:
+    """Return the specification that a user names: its JSON file, or a model that is one; see `recognise`.
+
+    What the model's own code prints goes to standard error.
+
+    Args:
+        source: a specification's ``FILE.json``, or what `load_model` takes; ``FILE.py:NAME`` runs that file.
+        image_size: height and width of the images, instead of what the source knows.
+
+    Raises:
+        SpecificationError: the JSON file is no specification.
+        ModelError: the source names no model, or one of no family.
+    """
+    if is_specification(source):
+        return read_specification(source, image_size=image_size)
+    with redirect_stdout(sys.stderr):
+        loaded = load_model(source, image_size=image_size)
+        return recognise(loaded.module, loaded.input_sizes, name=source)
 
 
 def is_specification(source: str) -> bool:

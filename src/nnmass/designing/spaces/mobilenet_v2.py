@@ -59,6 +59,8 @@ class MobileNetV2Space(Space):
     Attributes:
         stages: the choices of each stage; by default the published channels with expansions 3 to 6 and 1 to 6 blocks.
         width_mult: multiplies all channels.
+        stem_channels: as in `MobileNetV2`.
+        last_channels: likewise.
         image_size: side of the square input, in pixels.
         in_channels: channels of the input.
         num_classes: outputs.
@@ -74,6 +76,8 @@ class MobileNetV2Space(Space):
     family: Literal["MobileNetV2"] = "MobileNetV2"
     stages: Annotated[tuple[StageSpace, ...], PerCell] = Field(default_factory=_default_stages, min_length=1)
     width_mult: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
+    stem_channels: Positive | None = None
+    last_channels: Positive | None = None
     image_size: Positive = 224
     in_channels: Positive = 3
     num_classes: Positive = 1000

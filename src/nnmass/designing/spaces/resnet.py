@@ -356,6 +356,7 @@ class WideResNetSpace(Space):
     Attributes:
         depth: to choose from, each 6n + 4.
         widen_factor: to choose from.
+        dropout: as in `WideResNet`.
         image_size: side of the square input, in pixels.
         in_channels: channels of the input.
         num_classes: outputs.
@@ -372,6 +373,7 @@ class WideResNetSpace(Space):
     family: Literal["WideResNet"] = "WideResNet"
     depth: Choices = tuple(range(10, 53, 6))
     widen_factor: Choices = (10,)
+    dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
     image_size: Positive = 32
     in_channels: Positive = 3
     num_classes: Positive = 10
