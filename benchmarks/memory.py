@@ -1,15 +1,13 @@
 """Peak memory of a computation: exact tensor bytes, and the process's resident set."""
 
 import ctypes
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # no messages of the profiler's own
-
 import torch
-from torch.profiler import ProfilerActivity, profile
+
+from nnmass.timing import peak_bytes
 
 COUNTED = (
     "bytes that PyTorch's CPU allocator holds at once during one step, beyond those held before it: activations, "
@@ -20,24 +18,6 @@ RESIDENT = (
     "a fresh process per network, one step to warm up: highest resident set (VmHWM, reset) during the second step less "
     "the resident set before it"
 )
-
-
-def peak_bytes(function: Callable[[], Any]) -> int:
-    """Largest sum of tensor bytes that were allocated and not yet freed while the function ran.
-
-    Exact and the same in every run: it adds up the allocator's events in the profile, each with its size.
-    """
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-        function()
-    assert record.profiler is not None
-    results = record.profiler.kineto_results
-    assert results is not None
-    events = [event for event in results.events() if event.name() == "[memory]"]
-    live = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        live += event.nbytes()
-        peak = max(peak, live)
-    return peak
 
 
 def check_counter() -> None:

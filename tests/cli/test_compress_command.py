@@ -67,7 +67,7 @@ def test_the_table_shows_the_outcome(nnmass, reference, tmp_path):
         (("--max-macs", "0"), 2, "'0' is not a positive whole number"),
         (("--max-params", "many"), 2, "'many' is not a positive whole number"),
         (("--keep", "1.5"), 2, r"must lie in \(0, 1\], got 1.5"),
-        (("--keep", "0.5", "--max-macs", "1k"), 2, "give --keep or --max-macs, not both"),
+        (("--keep", "0.5", "--max-macs", "1k"), 2, "give --keep-macs or --max-macs, not both"),
         (("--tolerance", "-1"), 1, r"tolerance must lie in \[0, 1\), got -1.0"),
         (("--max-density", "2"), 1, r"max_density must lie in \(0, 1\], got 2.0"),
         (("--min-depth", "1"), 1, "min_depth must be at least 3, got 1"),

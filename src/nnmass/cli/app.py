@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 from nnmass.cli.analyze import analyze
 from nnmass.cli.compress import compress
+from nnmass.cli.design import design
 from nnmass.cli.fit import fit
 from nnmass.cli.isometry import isometry
 from nnmass.cli.rank import rank
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze, rank, isometry, compress, train, sweep, fit, reproduce):
+for command in (analyze, rank, isometry, compress, design, train, sweep, fit, reproduce):
     app.command()(command)
 
 

@@ -15,16 +15,22 @@ class Objective(StrEnum):
 
     PARAMS = "params"
     MACS = "macs"
+    LATENCY_MS = "latency_ms"
 
 
 def compress(
-    reference: Annotated[Path, typer.Option(help="JSON file of the network that is too big.")],
-    data: o.OptionalDataOption = None,
-    max_params: Annotated[
-        int | None, typer.Option(parser=o.count, metavar="COUNT", help="Budget: 250k, 1.5M, …")
+    big: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help=f"The network that is too big. {o.MODEL_HELP}")
     ] = None,
-    max_macs: Annotated[int | None, typer.Option(parser=o.count, metavar="COUNT", help="Budget: 80M, 1.2G, …")] = None,
-    keep: Annotated[float | None, typer.Option(help="Budget: this share of the reference's MACs.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="The same, as the JSON file of a specification.")] = None,
+    data: o.OptionalDataOption = None,
+    max_params: o.MaxParamsOption = None,
+    max_macs: o.MaxMacsOption = None,
+    max_latency_ms: o.MaxLatencyOption = None,
+    keep_macs: Annotated[
+        float | None, typer.Option("--keep-macs", "--keep", help="Budget: this share of the reference's MACs.")
+    ] = None,
+    keep_params: Annotated[float | None, typer.Option(help="Budget: this share of the reference's parameters.")] = None,
     objective: Annotated[Objective | None, typer.Option(help="What to minimise; default: what has a budget.")] = None,
     tolerance: Annotated[float, typer.Option(help="Relative tolerance of the NN-Mass.")] = 0.02,
     min_depth: Annotated[
@@ -34,6 +40,12 @@ def compress(
     cell_tolerance: Annotated[
         float, typer.Option(help="How far the mass of a single cell may move, relatively.")
     ] = 0.1,
+    stage_tolerance: Annotated[
+        float, typer.Option(help="The same for a stage of a residual network, whose mass moves by whole blocks.")
+    ] = 0.3,
+    latency: o.LatencyOption = None,
+    image_size: o.ImageSizeOption = None,
+    time_limit: o.TimeLimitOption = None,
     verify: Annotated[bool, typer.Option("--verify", help="Train reference and compressed alike and compare.")] = False,
     calibrate: Annotated[
         bool | None,
@@ -57,29 +69,36 @@ def compress(
     With --data small networks are trained to predict from; everything that is trained lands in OUT/runs.sqlite, so that
     a call that was interrupted goes on where it was.
 
-    Example: nnmass compress --reference examples/reference.json --data digits --verify --out demo
+    Example: nnmass compress timm:mobilenetv2_100 --keep-macs 0.66 --out small
     """
-    from nnmass.architectures import load_spec
     from nnmass.designing import Domain
     from nnmass.designing import compress as find_cheapest
     from nnmass.experiments import CompressionOutcome, measure_compression, train_compressed
+    from nnmass.latency import LatencyTable
     from nnmass.networks import build
     from nnmass.provenance import provenance
     from nnmass.reporting import compression_rows, summary, write_compression
     from nnmass.sweeps import RunStore
+    from nnmass.tracing import specification_of
 
     if data is None and (verify or calibrate):
         raise typer.BadParameter("--verify and --calibrate need --data", param_hint="--data")
     if verify and seeds < 2:
         raise typer.BadParameter("--verify needs at least 2 seeds for an interval", param_hint="--seeds")
-    spec = load_spec(reference)
+    if (big is None) == (reference is None):
+        raise typer.BadParameter("name the network that is too big, once", param_hint="MODEL")
+    source = big or str(reference)
+    spec = specification_of(source, image_size=image_size)
     compression = find_cheapest(
         spec,
-        max_params=max_params,
-        max_macs=_budget(spec.macs, max_macs, keep),
+        max_params=_budget(spec.params, max_params, keep_params, "params"),
+        max_macs=_budget(spec.macs, max_macs, keep_macs, "macs"),
+        max_latency_ms=max_latency_ms,
         objective=objective.value if objective else None,
         tolerance=tolerance,
-        domain=Domain(min_depth, max_density, cell_tolerance),
+        domain=Domain(min_depth, max_density, cell_tolerance, stage_tolerance),
+        latency=None if latency is None else LatencyTable(latency),
+        time_limit=time_limit,
     )
     outcome = CompressionOutcome(compression)
     model, weights = build(compression.spec, seed=0), "initial, seed 0"
@@ -115,18 +134,18 @@ def compress(
     if as_json:
         print_json(values)
         return
-    print_table(f"{reference} compressed", *compression_rows(outcome))
+    print_table(f"{source} compressed", *compression_rows(outcome))
     console.print(summary(outcome))
     if outcome.not_predicted and data is not None:
         console.print(f"No prediction: {outcome.not_predicted}")
     console.print(f"Written to {out}: compressed.json, weights.safetensors ({weights}), report.html, result.json")
 
 
-def _budget(macs: int, max_macs: int | None, keep: float | None) -> int | None:
+def _budget(cost: int, most: int | None, keep: float | None, name: str) -> int | None:
     if keep is None:
-        return max_macs
-    if max_macs is not None:
-        raise typer.BadParameter("give --keep or --max-macs, not both", param_hint="--keep")
+        return most
+    if most is not None:
+        raise typer.BadParameter(f"give --keep-{name} or --max-{name}, not both", param_hint=f"--keep-{name}")
     if not 0 < keep <= 1:
-        raise typer.BadParameter(f"must lie in (0, 1], got {keep}", param_hint="--keep")
-    return int(keep * macs)
+        raise typer.BadParameter(f"must lie in (0, 1], got {keep}", param_hint=f"--keep-{name}")
+    return int(keep * cost)

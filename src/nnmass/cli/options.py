@@ -51,6 +51,22 @@ MODEL_HELP = (
     "timm:NAME or torchvision:NAME; FILE.py:NAME, a module or a function without arguments (runs the code of that "
     "file); FILE.pt2, a torch.export program; FILE.onnx; or FILE.json, a specification."
 )
+MaxParamsOption = Annotated[
+    int | None, typer.Option("--max-params", parser=count, metavar="COUNT", help="Budget: 250k, 1.5M, …")
+]
+MaxMacsOption = Annotated[
+    int | None, typer.Option("--max-macs", parser=count, metavar="COUNT", help="Budget: 80M, 1.2G, …")
+]
+MaxLatencyOption = Annotated[
+    float | None, typer.Option("--max-latency-ms", metavar="MS", help="Budget of milliseconds; needs --latency.")
+]
+LatencyOption = Annotated[
+    Path | None, typer.Option("--latency", metavar="TABLE", help="Latency table of this machine, by nnmass bench.")
+]
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option("--time-limit", metavar="SECONDS", help="Then stop with the best so far and its bound."),
+]
 ImageSizeOption = Annotated[
     int | None, typer.Option("--image-size", min=1, help="Height and width of the images; default: the model's own.")
 ]

@@ -1,7 +1,7 @@
 """Design from NN-Mass: the best network within budgets, and cheaper ones of the same mass, within a stated domain."""
 
+from nnmass.designing.best import Candidate, Design, describe, design, pareto_front
 from nnmass.designing.compression import Compression, compress, structure
-from nnmass.designing.design import Candidate, Design, describe, design, pareto_front
 from nnmass.designing.domain import CELL_TOLERANCE, STAGE_TOLERANCE, Domain
 from nnmass.designing.solver import Budgets, Certificate, Objective
 from nnmass.designing.spaces import (

@@ -69,8 +69,7 @@ def _alike(first: list[FloatArray], second: list[FloatArray], diversity: float) 
 def _near(shapes: FloatArray, centre: FloatArray, diversity: float) -> BoolArray:
     """Options whose every shape is within the diversity of a centre's."""
     distance = np.abs(shapes - centre) / np.maximum(np.maximum(np.abs(shapes), np.abs(centre)), 1)
-    near: BoolArray = (distance < max(diversity, 1e-12)).all(1)
-    return near
+    return np.asarray((distance < max(diversity, 1e-12)).all(1))
 
 
 def _apart(

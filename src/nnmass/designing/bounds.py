@@ -161,7 +161,8 @@ def _lowest(problem: Problem, paths: list[Path], scales: FloatArray) -> tuple[fl
     cost[-1] = 1.0
     ranges = [(0.0, 1e6)] * len(scales) + [(None, None)]
     found = linprog(cost, A_ub=rows, b_ub=-gains / size, bounds=ranges, method="highs")
-    return float(found.x[-1]) * size, found.x[:-1] * scales
+    solution = np.asarray(found.x)
+    return float(solution[-1]) * size, solution[:-1] * scales
 
 
 def _scales(problem: Problem) -> FloatArray:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnmass.architectures import Specification
+from nnmass.architectures import LinkedSpecification, Specification
 from nnmass.data import Dataset
 from nnmass.designing import Compression
 from nnmass.designing.domain import respecified
+from nnmass.errors import InvalidValueError
 from nnmass.prediction import Comparison, compare
 from nnmass.sweeps import RunStore, SweepProgress, run_sweep, seed_means
 from nnmass.topology import nn_mass
@@ -24,8 +25,13 @@ def calibration_grid(compression: Compression) -> list[Specification]:
     The masses run from a quarter to four times that of the reference, as far as the depth allows; skips are scaled
     alike in all cells.  Depths stay below the reference's where they can.  Reference and compressed are not among them,
     so that both are predicted, never fitted.
+
+    Raises:
+        InvalidValueError: a reference without concatenation skips.
     """
     reference, compressed = compression.reference, compression.spec.without_links()
+    if not isinstance(reference, LinkedSpecification):
+        raise InvalidValueError(f"networks to predict from are those of a DenseMLP or DenseCNN, got {reference.family}")
     lowest = np.array([cell.depth for cell in compressed.cells])
     highest = np.array([cell.depth for cell in reference.cells])
     excluded = {reference.without_links(), compressed}

@@ -50,12 +50,14 @@ class Timing(NamedTuple):
         median_ms: median over the repeats.
         p10_ms: tenth percentile.
         p90_ms: ninetieth percentile.
+        p99_ms: ninety-ninth percentile.
         repeats: how many were timed.
     """
 
     median_ms: float
     p10_ms: float
     p90_ms: float
+    p99_ms: float
     repeats: int
 
 
@@ -96,10 +98,11 @@ class LatencyTable:
             version=_VERSION,
             tables=[
                 f"CREATE TABLE IF NOT EXISTS blocks ({keys}, kind TEXT NOT NULL, sizes TEXT NOT NULL, "
-                "median_ms REAL NOT NULL, p10_ms REAL NOT NULL, p90_ms REAL NOT NULL, repeats INTEGER NOT NULL, "
+                "median_ms REAL NOT NULL, p10_ms REAL NOT NULL, p90_ms REAL NOT NULL, p99_ms REAL NOT NULL, "
+                "repeats INTEGER NOT NULL, "
                 f"measured_at TEXT NOT NULL, PRIMARY KEY ({names}, kind, sizes))",
-                f"CREATE TABLE IF NOT EXISTS calibrations ({keys}, scale REAL NOT NULL, overhead_ms REAL NOT NULL, "
-                f"networks INTEGER NOT NULL, PRIMARY KEY ({names}))",
+                f"CREATE TABLE IF NOT EXISTS calibrations ({keys}, scale REAL NOT NULL, networks INTEGER NOT NULL, "
+                f"usual_ms REAL, PRIMARY KEY ({names}))",
             ],
             create=create,
         )
@@ -130,12 +133,19 @@ class LatencyTable:
         self._known[block] = timing
         self._curves.clear()
 
-    def calibrate(self, scale: float, overhead_ms: float, networks: int) -> None:
-        """Keep what whole networks were found to take: ``scale`` times the sum of their blocks plus ``overhead_ms``."""
-        row = (*astuple(self.conditions), scale, overhead_ms, networks)
+    def calibrate(self, scale: float, networks: int) -> None:
+        """Keep that whole networks were found to take ``scale`` times the sum of their blocks."""
+        self._keep(scale, networks, self.usual_ms)
+
+    def set_usual_ms(self, usual_ms: float) -> None:
+        """Keep what the yardstick takes at the speed that the milliseconds are stated for."""
+        self._keep(self.scale, self.calibrated_on, usual_ms)
+
+    def _keep(self, scale: float, networks: int, usual_ms: float | None) -> None:
+        row = (*astuple(self.conditions), scale, networks, usual_ms)
         with self._database.connect() as connection:
             connection.execute(f"INSERT OR REPLACE INTO calibrations VALUES ({', '.join('?' * len(row))})", row)
-        self.scale, self.overhead_ms, self.calibrated_on = scale, overhead_ms, networks
+        self.scale, self.calibrated_on, self.usual_ms = scale, networks, usual_ms
 
     def missing(self, blocks: Iterable[Block]) -> list[Block]:
         """Those of the blocks, each once, that neither were measured nor can be interpolated."""
@@ -169,21 +179,21 @@ class LatencyTable:
             LatencyError: a block of it was not measured.
         """
         parts = tuple((block, self.scale * self._latency(block)) for block in blocks_of(spec))
-        return Prediction(self.overhead_ms + sum(ms for _, ms in parts), parts)
+        return Prediction(sum(ms for _, ms in parts), parts)
 
     def _read(self) -> None:
         where = " AND ".join(f"{field.name} = ?" for field in _FIELDS)
         with self._database.connect() as connection:
             rows = connection.execute(
-                f"SELECT kind, sizes, median_ms, p10_ms, p90_ms, repeats FROM blocks WHERE {where}",
+                f"SELECT kind, sizes, median_ms, p10_ms, p90_ms, p99_ms, repeats FROM blocks WHERE {where}",
                 astuple(self.conditions),
             ).fetchall()
             calibration = connection.execute(
-                f"SELECT scale, overhead_ms, networks FROM calibrations WHERE {where}", astuple(self.conditions)
+                f"SELECT scale, networks, usual_ms FROM calibrations WHERE {where}", astuple(self.conditions)
             ).fetchone()
         self._known = {Block(kind, tuple(json.loads(sizes))): Timing(*rest) for kind, sizes, *rest in rows}
         self._curves: dict[tuple[str, tuple[int, ...]], tuple[list[int], list[float]]] = {}
-        self.scale, self.overhead_ms, self.calibrated_on = calibration or (1.0, 0.0, 0)
+        self.scale, self.calibrated_on, self.usual_ms = calibration or (1.0, 0, None)
 
     def _covers(self, block: Block) -> bool:
         if block in self._known:

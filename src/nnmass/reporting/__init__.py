@@ -3,6 +3,7 @@
 from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
 from nnmass.reporting.compression import compression_rows, summary, write_compression
 from nnmass.reporting.convergence import convergence_figure, convergence_fit_rows, convergence_rows
+from nnmass.reporting.design import design_rows, design_summary, front_figure, front_rows, write_design, write_front
 from nnmass.reporting.difference import difference_figure
 from nnmass.reporting.imagenet_published import (
     imagenet_figure,
@@ -33,7 +34,11 @@ __all__ = [
     "convergence_figure",
     "convergence_fit_rows",
     "convergence_rows",
+    "design_rows",
+    "design_summary",
     "difference_figure",
+    "front_figure",
+    "front_rows",
     "imagenet_figure",
     "imagenet_group_rows",
     "imagenet_left_out_rows",
@@ -61,6 +66,8 @@ __all__ = [
     "times",
     "topology_figure",
     "write_compression",
+    "write_design",
+    "write_front",
     "write_isometry",
     "write_ranking",
 ]

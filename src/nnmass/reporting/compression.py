@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from nnmass import atomic
-from nnmass.architectures import LinkedSpecification
-from nnmass.designing import Compression
+from nnmass.architectures import LinkedSpecification, Specification
+from nnmass.designing import Compression, structure
 from nnmass.errors import InvalidValueError
 from nnmass.experiments import CompressionOutcome
 from nnmass.networks import Network as Module
 from nnmass.prediction import Network
 from nnmass.propagation import ExpectedIsometry, expected_isometry
 from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
+from nnmass.reporting.layer_graph import layer_graph_figure
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.style import COLOURS, save
 from nnmass.reporting.tables import TextTable, comparison_rows
 from nnmass.reporting.topology import topology_figure
+from nnmass.tracing import analyze
 from nnmass.training import save_weights
 
 NAMES = ("reference", "compressed")
@@ -33,15 +35,16 @@ def compression_rows(outcome: CompressionOutcome) -> TextTable:
         return (label, *(text(name) for name in NAMES), last)
 
     def listed(key: str) -> Callable[[str], str]:
-        return lambda name: ", ".join(map(str, _one_if_equal(table[name][key])))
+        return lambda name: ", ".join(f"{value:g}" for value in _one_if_equal(table[name][key]))
 
     rows = [
-        row("depth", listed("depth")),
-        row("max skips", listed("max_skips")),
+        *(row(key.replace("_", " "), listed(key)) for key in structure(outcome.compression.reference)),
         row("NN-Mass", lambda name: f"{table[name]['nn_mass']:.2f}", f"× {ratio['nn_mass']:.3f}"),
         row("params", lambda name: f"{table[name]['params']:,}", f"× {ratio['params']:.3f}"),
         row("MACs", lambda name: f"{table[name]['macs']:,}", f"× {ratio['macs']:.3f}"),
     ]
+    if "latency_ms" in ratio:
+        rows.append(row("latency", lambda name: f"{table[name]['latency_ms']:.2f} ms", f"× {ratio['latency_ms']:.3f}"))
     if outcome.predictions:
         rows.append(row("predicted accuracy", lambda name: _predicted(outcome, name)))
         rows.append(row("  95 % interval", lambda name: _interval(outcome, name)))
@@ -87,7 +90,6 @@ def write_compression(
         What result.json holds.
     """
     target = Path(folder)
-    assert isinstance(model.spec, LinkedSpecification)  # nothing else is compressed
     fixed = replace(outcome, compression=replace(outcome.compression, spec=model.spec))
     values = {**fixed.to_dict(), **extra}
     model.spec.to_json(target / "compressed.json")
@@ -103,18 +105,29 @@ def write_compression(
 
 def _sections(outcome: CompressionOutcome) -> list[Section]:
     compression = outcome.compression
-    named = [("reference", compression.reference), ("compressed", compression.spec)]
-    topology = Section(
-        "Skip topology",
-        drawn=topology_figure(named),
-        caption="Every dot is a layer, every arc a set of skip channels from one layer to a later one.  Where links "
-        "are drawn at random, those of seed 0 are shown.",
-    )
+    named = list(zip(NAMES, (compression.reference, compression.spec), strict=True))
     costs = Section("Costs and accuracy", _cost_notes(outcome), compression_rows(outcome))
-    about_skips = [topology, *_propagation_sections(named)]
+    about_skips = _skip_sections(named)
     if outcome.comparison is None:
         return [costs, *about_skips]
     return [costs, _accuracy_section(outcome), *about_skips, _baseline_section(outcome)]
+
+
+def _skip_sections(named: Sequence[tuple[str, Specification]]) -> list[Section]:
+    linked = [(name, spec) for name, spec in named if isinstance(spec, LinkedSpecification)]
+    if not linked:
+        caption = "A bar per layer, an arc per shortcut, a box per block with its NN-Mass."
+        return [
+            Section(f"Skips of {name}", drawn=layer_graph_figure(analyze(spec, name=name)), caption=caption)
+            for name, spec in named
+        ]
+    topology = Section(
+        "Skip topology",
+        drawn=topology_figure(linked),
+        caption="Every dot is a layer, every arc a set of skip channels from one layer to a later one.  Where links "
+        "are drawn at random, those of seed 0 are shown.",
+    )
+    return [topology, *_propagation_sections(linked)]
 
 
 def _propagation_sections(named: Sequence[tuple[str, LinkedSpecification]]) -> list[Section]:
@@ -138,17 +151,29 @@ def _propagation(theory: ExpectedIsometry) -> tuple[str, str]:
 
 def _cost_notes(outcome: CompressionOutcome) -> list[str]:
     compression = outcome.compression
-    lowest = min(min(depths) for depths in compression.domain.depth_choices(compression.reference))
+    certificate = compression.certificate
+    proof = "it is proven that none is cheaper"
+    if not certificate.optimal:
+        proof = f"at most {certificate.gap:.2%} above what is proven possible"
     notes = [
-        f"Cheapest in {compression.objective} of {compression.examined:,} specifications with the reference's widths, "
-        f"depth at least {lowest} and density at most {compression.domain.max_density:g}, of equal NN-Mass within "
-        f"{compression.tolerance:.0%}; every one was weighed, so within this domain there is no cheaper one."
+        f"Cheapest in {compression.objective} of the {certificate.space_size:,} specifications of the domain "
+        f"({_bounds(compression)}) with equal NN-Mass within {compression.tolerance:.0%}; {proof}."
     ]
     if outcome.not_predicted:
         notes.append(f"No prediction: {outcome.not_predicted}")
     if outcome.verification is None:
         notes.append("Not measured: run with --verify to train both.")
     return notes
+
+
+def _bounds(compression: Compression) -> str:
+    """The domain in words."""
+    reference, domain = compression.reference, compression.domain
+    if not isinstance(reference, LinkedSpecification):
+        free = domain.stage_tolerance is None
+        return "the reference's widths" + ("" if free else f", mass of a stage within {domain.stage_tolerance:.0%}")
+    lowest = min(domain.depth_choices(cell)[0] for cell in reference.cells)
+    return f"the reference's widths, depth at least {lowest}, density at most {domain.max_density:g}"
 
 
 def _accuracy_section(outcome: CompressionOutcome) -> Section:
@@ -216,5 +241,5 @@ def _measured(outcome: CompressionOutcome, name: str) -> str:
     return f"{100 * measured.mean:.2f} ± {100 * measured.std:.2f} %"
 
 
-def _one_if_equal(values: list[int]) -> list[int]:
+def _one_if_equal(values: list[float]) -> list[float]:
     return values[:1] if len(set(values)) == 1 else values

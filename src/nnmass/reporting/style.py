@@ -77,6 +77,11 @@ def plain_log_ticks(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def plain_ticks(axis: Any) -> None:
+    """Label a linear axis with plain numbers."""
+    axis.set_major_formatter(FuncFormatter(_short))
+
+
 def _short(value: float, _: object) -> str:
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= factor:

@@ -9,7 +9,13 @@ import torch
 
 from nnmass.errors import ModelError, first_line
 
-_EXTRAS = {"torchvision": "models", "timm": "models", "onnx": "onnx"}
+_EXTRAS = {
+    "torchvision": "models",
+    "timm": "models",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+}
 _MISSING_OPERATOR = "operator torchvision::nms does not exist"
 
 

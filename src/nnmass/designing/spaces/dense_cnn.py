@@ -115,7 +115,8 @@ class DenseCNNSpace(Space):
         found, before = [], [_State(self.in_channels, None, None)]
         for k, side in enumerate(self._sides):
             states = list(self._states(k))
-            blocks, entries = [], []
+            blocks: list[tuple[int, FloatArray, IntArray]] = []
+            entries: list[tuple[int, int, FloatArray]] = []
             for j, state in enumerate(states):
                 quantities, choices = self._block(k, state, latency)
                 fits = cell_values(state.width, choices[:, 1], choices[:, 2], side) <= most
@@ -128,8 +129,6 @@ class DenseCNNSpace(Space):
                 blocks.append((j, quantities[fits], choices[fits]))
             found.append(make_level(len(states), blocks, entries))
             before = states
-        if latency is not None:
-            found[0] = found[0].with_constant(rows_of(0, 0, 0, latency.overhead_ms))
         return found
 
     def specify(self, choices: Sequence[IntArray]) -> DenseCNN:
@@ -145,7 +144,7 @@ class DenseCNNSpace(Space):
             num_classes=self.num_classes,
         )
 
-    def shapes(self, level: Level) -> FloatArray:
+    def shapes(self, k: int, level: Level) -> FloatArray:
         """(options, 2): width and depth."""
         return level.choices[:, :2].astype(np.float64)
 
@@ -158,7 +157,8 @@ class DenseCNNSpace(Space):
 
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of all members; of layers with skips the narrowest and widest."""
-        found, before = [], (self.in_channels,)
+        found: list[Block] = []
+        before: tuple[int, ...] = (self.in_channels,)
         for k, (choices, side) in enumerate(zip(self.widths, self._sides, strict=True)):
             for width in choices:
                 found += [Block("dense_first", self._first_sizes(k, earlier, width)) for earlier in before]

@@ -85,7 +85,7 @@ class DenseMLPSpace(Space):
             activation=self.activation,
         )
 
-    def shapes(self, level: Level) -> FloatArray:
+    def shapes(self, k: int, level: Level) -> FloatArray:
         """(options, 2): width and depth."""
         return level.choices[:, :2].astype(np.float64)
 
@@ -121,5 +121,5 @@ class DenseMLPSpace(Space):
         hidden = second + skips_latency(partial(layers, width), width, shorter)
         last = layers(self.num_classes, np.minimum(max_skips, width * (depth - 2)))
         first = latency.latencies("linear", np.array([[self.in_features, width, 0, 1]]))
-        total: FloatArray = first + hidden + last + latency.overhead_ms
+        total: FloatArray = first + hidden + last
         return total

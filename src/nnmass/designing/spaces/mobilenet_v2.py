@@ -15,7 +15,7 @@ from nnmass.architectures.residual import LayerShape
 from nnmass.architectures.specification import PerCell, Positive
 from nnmass.designing.problem import FloatArray, IntArray, Level
 from nnmass.designing.spaces.residual import Piece, Stage, stage_level, stage_rows
-from nnmass.designing.spaces.space import Choices, Factors, Space, rows_of, span
+from nnmass.designing.spaces.space import Choices, Factors, Space, span
 from nnmass.latency import Block, LatencyTable, block, inverted_residual_block
 
 EXPANSIONS = (3.0, 4.0, 5.0, 6.0)
@@ -95,7 +95,7 @@ class MobileNetV2Space(Space):
             for k, (stage, before) in enumerate(zip(self.stages, states, strict=False))
         ]
         stem = self._stem()
-        constant = stem.quantities(latency) + rows_of(0, 0, 0, 0.0 if latency is None else latency.overhead_ms)
+        constant = stem.quantities(latency)
         if stem.values > most:
             levels[0] = levels[0].kept(np.zeros(len(levels[0].quantities), bool))
         levels[0] = levels[0].with_constant(constant)
@@ -109,9 +109,10 @@ class MobileNetV2Space(Space):
         )
         return MobileNetV2(**self._common(), stages=stages)
 
-    def shapes(self, level: Level) -> FloatArray:
-        """(options, 3): channels, position of the expansion, counted from 1, and blocks."""
-        return level.choices + np.array([0.0, 1.0, 0.0])
+    def shapes(self, k: int, level: Level) -> FloatArray:
+        """(options, 3): channels, expansion and blocks."""
+        channels, position, repeats = level.choices.T
+        return np.column_stack([channels, np.array(self.stages[k].expansion)[position], repeats])
 
     def departures(self, member: Specification | None = None) -> tuple[str, ...]:
         """How it, or a member of it, reaches beyond the domain of the theory."""

@@ -64,7 +64,8 @@ def stage_level(
         after: the states that may leave it.
         options: quantities and choices between two states; no rows where the second cannot follow the first.
     """
-    blocks, entries = [], []
+    blocks: list[tuple[int, FloatArray, IntArray]] = []
+    entries: list[tuple[int, int, FloatArray]] = []
     for i, entering in enumerate(before):
         for j, leaving in enumerate(after):
             quantities, choices = options(entering, leaving)

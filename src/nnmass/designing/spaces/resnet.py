@@ -73,27 +73,28 @@ class _StagedSpace(Space):
             after = self._states(k)
             levels.append(stage_level(before, after, partial(self._options, k, latency, most)))
             before = after
-        constant = stem.quantities(latency) + rows_of(0, 0, 0, 0.0 if latency is None else latency.overhead_ms)
+        constant = stem.quantities(latency)
         if stem.values > most:
             levels[0] = levels[0].kept(np.zeros(len(levels[0].quantities), bool))
         levels[0] = levels[0].with_constant(constant)
         return levels
 
-    def shapes(self, level: Level) -> FloatArray:
+    def shapes(self, k: int, level: Level) -> FloatArray:
         """(options, 2): planes and blocks."""
         return level.choices[:, -2:].astype(np.float64)
 
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of all members."""
-        found, before = [self._stem().block], [None]
+        found = [self._stem().block]
+        before: list[_State | None] = [None]
         for k, layers in enumerate(self.layers):
             after = self._states(k)
             for entering, leaving in product(before, after):
                 if entering is None or leaving.follows(entering):
                     first, other = self._stage(k, entering, leaving)
                     found += [first.block, *([other.block] if layers[-1] > 1 else [])]
-            before = after
-        found += [self._head(state).block for state in before]
+            before = [*after]
+        found += [self._head(state).block for state in self._states(len(self.layers) - 1)]
         return tuple(dict.fromkeys(found))
 
     @abstractmethod
@@ -405,7 +406,7 @@ class WideResNetSpace(Space):
         """Return the specification that the option stands for."""
         return self._member(*map(int, choices[0]))
 
-    def shapes(self, level: Level) -> FloatArray:
+    def shapes(self, k: int, level: Level) -> FloatArray:
         """(options, 2): depth and widening."""
         return level.choices.astype(np.float64)
 

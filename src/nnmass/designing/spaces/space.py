@@ -80,8 +80,8 @@ class Space(BaseModel, ABC):
         """Return the specification that the options of a path stand for."""
 
     @abstractmethod
-    def shapes(self, level: Level) -> FloatArray:
-        """(options, …) what makes networks different to an engineer: widths, depths, expansions."""
+    def shapes(self, k: int, level: Level) -> FloatArray:
+        """(options, …) what makes networks different to an engineer, of stage k: widths, depths, expansions."""
 
     @abstractmethod
     def departures(self, member: Specification | None = None) -> tuple[str, ...]:

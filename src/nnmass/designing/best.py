@@ -156,8 +156,8 @@ def design(
     Examples:
         >>> from nnmass.designing import DenseCNNSpace
         >>> print(design(DenseCNNSpace(), max_macs=600e6, max_params=3.82e6))
-        DenseCNN: widths 32, 64, 128; depth 8; max skips 144, 241, 215
-        NN-Mass 914.29, 3,816,618 params, 599,905,280 MACs
+        DenseCNN: widths 32, 64, 128; depth 8; max skips 87, 230, 251
+        NN-Mass 1,105.14, 3,817,364 params, 599,797,760 MACs
         proven optimal, of 25,631,188,087 networks
     """
     _check(space, objective, max_latency_ms, min_mass, latency, top, diversity, time_limit, outside_domain)
@@ -175,7 +175,7 @@ def design(
     best = candidate(solution.path, solution.choices)
     others = []
     if top > 1:
-        shapes = [space.shapes(level) for level in solution.problem.levels]
+        shapes = [space.shapes(k, level) for k, level in enumerate(solution.problem.levels)]
         found = unlike(solution.problem, shapes, solution.path, diversity=diversity, work_limit=_PART_WORK)
         next(found)
         for path, problem in found:
@@ -276,8 +276,8 @@ def _check_domain(space: Space, outside_domain: bool) -> None:
     reasons = space.departures()
     if reasons and not outside_domain:
         raise DomainError(
-            f"the space reaches beyond what NN-Mass was shown to compare: {'; '.join(reasons)}.  Narrow it, or allow it "
-            "(outside_domain=True, --outside-domain)"
+            f"the space reaches beyond what NN-Mass was shown to compare: {'; '.join(reasons)}.  Narrow it, or say so: "
+            "outside_domain=True, --outside-domain"
         )
 
 

@@ -1,0 +1,169 @@
+"""``nnmass design``: a network within budgets, now."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from nnmass.cli import options as o
+from nnmass.cli.output import console, print_json, print_table
+
+if TYPE_CHECKING:
+    from nnmass.designing import Space
+    from nnmass.prediction import Comparison
+
+FAMILIES = ("DenseMLP", "DenseCNN", "MobileNetV2", "ResNet", "CifarResNet", "WideResNet")
+
+
+def design(
+    space: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPACE", help=f"JSON file of a design space; or a family, for its default: {', '.join(FAMILIES)}."
+        ),
+    ],
+    max_params: o.MaxParamsOption = None,
+    max_macs: o.MaxMacsOption = None,
+    max_latency_ms: o.MaxLatencyOption = None,
+    max_activation: Annotated[
+        int | None,
+        typer.Option(parser=o.count, metavar="BYTES", help="Budget of activation memory, one input: 500k, 4M, …"),
+    ] = None,
+    min_mass: Annotated[float | None, typer.Option(metavar="MASS", help="Least NN-Mass.")] = None,
+    max_mass: Annotated[float | None, typer.Option(metavar="MASS", help="Largest NN-Mass.")] = None,
+    mass_of: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The NN-Mass of this network, within --tolerance.")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(min=0, max=0.5, help="Relative tolerance of --mass-of.")] = 0.02,
+    objective: Annotated[
+        Literal["mass", "params", "macs", "latency_ms"] | None,
+        typer.Option(help="What to maximise (mass) or minimise; default: macs with a least mass, else mass."),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, max=100, help="List so many networks, each unlike those before.")] = 1,
+    diversity: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Unlike: a width or depth differs by this share or more.")
+    ] = 0.25,
+    front: Annotated[
+        Literal["params", "macs", "latency_ms"] | None,
+        typer.Option(help="List every network that has the largest mass for its cost."),
+    ] = None,
+    latency: o.LatencyOption = None,
+    fit: Annotated[
+        Path | None, typer.Option(metavar="STORE", help="Runs of nnmass sweep: predict accuracy, stay near them.")
+    ] = None,
+    outside_domain: Annotated[
+        bool, typer.Option("--outside-domain", help="Allow what the theory and the fit do not speak of, and mark it.")
+    ] = False,
+    time_limit: o.TimeLimitOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of specification, report and JSON.")] = None,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Find the network of the largest NN-Mass, or of the least cost, within budgets, with a proof.
+
+    Nothing is trained or searched by training: seconds on a laptop.  Mass is a reason to expect accuracy only among
+    networks of equal widths, not too shallow and not too dense; what reaches beyond that needs --outside-domain.
+
+    Example: nnmass design DenseCNN --max-macs 600M --max-params 3.82M --top 3
+    """
+    from nnmass.designing import design as find_best
+    from nnmass.latency import LatencyTable
+    from nnmass.provenance import provenance
+    from nnmass.reporting import design_rows, design_summary, write_design
+
+    chosen = _space(space)
+    table = None if latency is None else LatencyTable(latency)
+    if front is not None:
+        costs = {"max_params": max_params, "max_macs": max_macs, "max_latency_ms": max_latency_ms}
+        _show_front(chosen, front, costs, table, out, outside_domain=outside_domain, as_json=as_json)
+        return
+    if mass_of is not None:
+        if min_mass is not None or max_mass is not None:
+            raise typer.BadParameter("give --mass-of, or --min-mass and --max-mass", param_hint="--mass-of")
+        mass = _mass_of(mass_of)
+        min_mass, max_mass = mass * (1 - tolerance), mass * (1 + tolerance)
+    found = find_best(
+        chosen,
+        max_params=max_params,
+        max_macs=max_macs,
+        max_latency_ms=max_latency_ms,
+        max_activation_bytes=max_activation,
+        min_mass=min_mass,
+        max_mass=max_mass,
+        objective=objective or ("mass" if min_mass is None else "macs"),
+        latency=table,
+        fit=None if fit is None else _comparison(fit),
+        top=top,
+        diversity=diversity,
+        time_limit=time_limit,
+        outside_domain=outside_domain,
+    )
+    values = found.to_dict() | {"provenance": provenance()}
+    if out is not None:
+        write_design(found, out, values)
+    if as_json:
+        print_json(values)
+        return
+    print_table(f"{space}: {found.certificate.space_size:,} networks", *design_rows(found), wrapped=["network"])
+    for line in design_summary(found):
+        console.print(line, markup=False)
+    if out is not None:
+        console.print(f"Written to {out}: design.json, report.html, result.json")
+
+
+def _space(name: str) -> "Space":
+    from nnmass.designing import load_space, space_from_dict
+
+    return space_from_dict({"family": name}) if name in FAMILIES else load_space(name)
+
+
+def _mass_of(source: str) -> float:
+    from nnmass.tracing import analyze_source
+    from nnmass.tracing.from_source import is_specification, read_specification
+
+    mass = read_specification(source).nn_mass if is_specification(source) else analyze_source(source).nn_mass
+    if mass == 0:
+        raise typer.BadParameter(
+            f"{source} has NN-Mass 0 (no skips): there is no mass to match", param_hint="--mass-of"
+        )
+    return mass
+
+
+def _comparison(path: Path) -> "Comparison":
+    from nnmass.prediction import compare
+    from nnmass.sweeps import RunStore, seed_means
+
+    return compare(seed_means(RunStore(path, create=False).runs()))
+
+
+def _show_front(
+    space: "Space",
+    cost: Literal["params", "macs", "latency_ms"],
+    limits: dict[str, Any],
+    table: Any,
+    out: Path | None,
+    *,
+    outside_domain: bool,
+    as_json: bool,
+) -> None:
+    from nnmass.designing import pareto_front
+    from nnmass.provenance import provenance
+    from nnmass.reporting import front_rows, write_front
+
+    found = pareto_front(space, cost=cost, **limits, latency=table, outside_domain=outside_domain)
+    if not found:
+        raise typer.BadParameter("no network of the space keeps to the limits", param_hint="--front")
+    values = {
+        "space": space.model_dump(mode="json", exclude_none=True),
+        "cost": cost,
+        "limits": {name: value for name, value in limits.items() if value is not None},
+        "front": [candidate.to_dict() for candidate in found],
+        "provenance": provenance(),
+    }
+    if out is not None:
+        write_front(space, cost, found, out, values)
+    if as_json:
+        print_json(values)
+        return
+    print_table(f"Largest NN-Mass for its {cost}: {len(found):,} networks", *front_rows(found), wrapped=["network"])
+    if out is not None:
+        console.print(f"Written to {out}: front.png, front.json")

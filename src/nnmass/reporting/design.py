@@ -1,0 +1,145 @@
+"""Designs within budgets, and fronts: tables, pictures and the report."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from nnmass import atomic
+from nnmass.architectures import LinkedSpecification
+from nnmass.designing import Candidate, Design, Space, describe
+from nnmass.reporting.layer_graph import layer_graph_figure
+from nnmass.reporting.page import Section, render_page
+from nnmass.reporting.style import COLOURS, figure, plain_log_ticks, plain_ticks, save
+from nnmass.reporting.tables import TextTable
+from nnmass.reporting.topology import topology_figure
+from nnmass.tracing import analyze
+
+_MOST_ROWS = 40
+_DECADE = 10
+_AXES = {"params": "parameters", "macs": "MACs", "latency_ms": "latency [ms]"}
+
+
+def design_rows(design: Design) -> TextTable:
+    """The network and its alternatives, a row each."""
+    return _rows([design.best, *design.alternatives])
+
+
+def front_rows(front: Sequence[Candidate]) -> TextTable:
+    """A front, cheapest first; of a long one evenly spread rows."""
+    step = max(len(front) / _MOST_ROWS, 1.0)
+    shown = [front[int(i * step)] for i in range(int(len(front) / step))]
+    return _rows([*shown[:-1], front[-1]])
+
+
+def _rows(candidates: Sequence[Candidate]) -> TextTable:
+    timed, predicted = any(c.latency_ms is not None for c in candidates), any(c.accuracy for c in candidates)
+    columns = ["network", "NN-Mass", "params", "MACs", *["ms"] * timed, "activations", *["accuracy [95 %]"] * predicted]
+    rows = []
+    for candidate in candidates:
+        spec = candidate.spec
+        row = [describe(spec), f"{spec.nn_mass:,.2f}", f"{spec.params:,}", f"{spec.macs:,}"]
+        if timed:
+            row.append("–" if candidate.latency_ms is None else f"{candidate.latency_ms:.2f}")
+        row.append(f"{spec.activation_bytes / 1e6:.2f} MB")
+        if predicted:
+            row.append(_accuracy(candidate))
+        rows.append(tuple(row))
+    return tuple(columns), rows
+
+
+def _accuracy(candidate: Candidate) -> str:
+    prediction = candidate.accuracy.get("nn_mass")
+    if prediction is None:
+        return "–"
+    return f"{100 * prediction.mean:.1f} % [{100 * prediction.low:.1f}, {100 * prediction.high:.1f}]"
+
+
+def design_summary(design: Design) -> list[str]:
+    """What is known of a design, in sentences."""
+    certificate, name = design.certificate, "NN-Mass" if design.objective == "mass" else _AXES[design.objective]
+    most = "larger" if design.objective == "mass" else "fewer" if design.objective != "latency_ms" else "smaller"
+    if certificate.optimal:
+        proof = f"Proven: no network of the space within the budgets has {most} {name}."
+    else:
+        proof = f"Not proven: the bound on {name} is {certificate.bound:,.4g}, {certificate.gap:.2%} away."
+    lines = [f"{proof} {certificate.examined:,} partial networks were looked at."]
+    lines += [f"Outside the domain: {reason}." for reason in design.best.outside]
+    others = {key: value for key, value in design.best.accuracy.items() if key != "nn_mass"}
+    if others:
+        listed = ", ".join(f"{100 * value.mean:.1f} % from {_AXES[key]}" for key, value in others.items())
+        lines.append(f"The same fit on plain counts predicts {listed}.")
+    elif not design.best.accuracy:
+        lines.append("No accuracy is predicted: --fit takes the runs of nnmass sweep.")
+    return lines
+
+
+def front_figure(front: Sequence[Candidate], cost: str, *, title: str, marks: Sequence[Candidate] = ()) -> Figure:
+    """Draw the largest NN-Mass at every cost.
+
+    Args:
+        front: cheapest first.
+        cost: ``"params"``, ``"macs"`` or ``"latency_ms"``.
+        title: above it.
+        marks: networks to mark.
+    """
+    with figure(7.2, 3.8) as drawn:
+        axes = drawn.subplots()
+        costs, masses = [_cost(c, cost) for c in front], [c.spec.nn_mass for c in front]
+        axes.step(costs, masses, where="post", color=COLOURS[0], linewidth=1.4)
+        axes.plot(costs, masses, ".", color=COLOURS[0], markersize=3)
+        for candidate in marks:
+            axes.plot(_cost(candidate, cost), candidate.spec.nn_mass, "o", color=COLOURS[1], markersize=7)
+        axes.set(xlabel=_AXES[cost], ylabel="largest NN-Mass", title=title)
+        if max(costs) > _DECADE * min(costs):
+            axes.set_xscale("log")
+            plain_log_ticks(axes.xaxis)
+        else:
+            plain_ticks(axes.xaxis)
+        axes.set_ylim(bottom=0)
+    return drawn
+
+
+def _cost(candidate: Candidate, cost: str) -> float:
+    if cost == "latency_ms":
+        assert candidate.latency_ms is not None
+        return candidate.latency_ms
+    return float(getattr(candidate.spec, cost))
+
+
+def write_design(design: Design, folder: str | os.PathLike[str], values: dict[str, Any]) -> None:
+    """Write design.json, report.html, its picture and result.json to a folder.
+
+    Args:
+        design: what to report; of a network with random links those of seed 0 are written.
+        folder: made where it is missing.
+        values: what result.json holds.
+    """
+    target, spec = Path(folder), design.spec.with_links(0)
+    spec.to_json(target / "design.json")
+    if isinstance(spec, LinkedSpecification):
+        drawn = topology_figure([("design", spec)])
+        caption = "Every dot is a layer, every arc a set of skip channels from one layer to a later one; seed 0."
+    else:
+        drawn = layer_graph_figure(analyze(spec, name="design"))
+        caption = "A bar per layer, an arc per shortcut, a box per block with its NN-Mass."
+    save(drawn, target / "skips.png")
+    sections = [
+        Section("The network and alternatives", design_summary(design), design_rows(design)),
+        Section("Skips", drawn=drawn, caption=caption),
+    ]
+    page = render_page("Designed from NN-Mass", describe(spec), sections, {"provenance": values["provenance"]})
+    atomic.write_text(target / "report.html", page)
+    atomic.write_json(target / "result.json", values)
+
+
+def write_front(
+    space: Space, cost: str, front: Sequence[Candidate], folder: str | os.PathLike[str], values: dict[str, Any]
+) -> None:
+    """Write front.png and front.json to a folder."""
+    target = Path(folder)
+    title = f"{space.family}: {len(front):,} best of {space.size():,} networks"
+    save(front_figure(front, cost, title=title), target / "front.png")
+    atomic.write_json(target / "front.json", values)

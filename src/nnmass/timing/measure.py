@@ -1,0 +1,156 @@
+"""Latency of modules on this machine, and tables of it."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from nnmass.architectures import Specification
+from nnmass.errors import InvalidValueError
+from nnmass.latency import Block, Conditions, LatencyTable, Timing
+from nnmass.timing.engines import prepared, threads_set
+from nnmass.timing.modules import module_of
+from nnmass.timing.yardstick import Yardstick
+
+Progress = Callable[[int, int], None]
+"""Told of what is done and of all there is to do."""
+
+SECONDS = 0.25
+"""Time for the repeats of one block or network; at least five are timed, however long they take."""
+
+
+def measure_latency(
+    model: nn.Module | Specification,
+    where: Conditions,
+    input_shapes: Sequence[tuple[int, ...]] | None = None,
+    *,
+    seconds: float = SECONDS,
+    yardstick: Yardstick | None = None,
+) -> Timing:
+    """Time forward passes of a whole network.
+
+    Args:
+        model: a module in evaluation mode, or a specification, which is built for it.
+        where: engine, threads and batch (`conditions`).
+        input_shapes: of the inputs, without the batch; a specification knows its own.
+        seconds: to spend on repeats.
+        yardstick: says for which speed of the machine the result is stated; None: that of now.
+
+    Raises:
+        InvalidValueError: no shapes for a module, or no time.
+    """
+    if seconds <= 0:
+        raise InvalidValueError(f"seconds must be positive, got {seconds}")
+    if isinstance(model, Specification):
+        input_shapes = [model.input_shape]
+        model = _settled(model.build(), model.input_shape)
+    if input_shapes is None:
+        raise InvalidValueError("input_shapes are missing: the shapes of the inputs, such as [(3, 224, 224)]")
+    with threads_set(where.threads):
+        return (yardstick or Yardstick()).time(prepared(model, input_shapes, where), seconds)
+
+
+def fill_table(
+    table: LatencyTable, blocks: Iterable[Block], *, seconds: float = SECONDS, progress: Progress | None = None
+) -> int:
+    """Measure what a table lacks; every block is kept as soon as it is measured.
+
+    Args:
+        table: its conditions say how.
+        blocks: of a network or a space; layers with skips between the narrowest and the widest are added.
+        seconds: to spend on the repeats of each block.
+        progress: told of measured blocks.
+
+    Returns:
+        How many were measured; those that were there already are not measured again.
+    """
+    wanted = [block for block in _with_between(blocks) if table.timing(block) is None]
+    with threads_set(table.conditions.threads):
+        yardstick = yardstick_of(table)
+        for done, block in enumerate(wanted):
+            if progress is not None:
+                progress(done, len(wanted))
+            module, shapes = module_of(block)
+            table.add(block, yardstick.time(prepared(module, shapes, table.conditions), seconds))
+    if progress is not None:
+        progress(len(wanted), len(wanted))
+    return len(wanted)
+
+
+def calibrate_table(
+    table: LatencyTable,
+    specs: Sequence[Specification],
+    *,
+    seconds: float = SECONDS,
+    progress: Progress | None = None,
+) -> None:
+    """Find what whole networks take, compared with the sum of their blocks: the median of the ratios.
+
+    In a network a block finds other things in the caches than when it runs over and over.
+
+    Args:
+        table: with all their blocks.
+        specs: networks to measure; those that a prediction is checked on should not be among them.
+        seconds: to spend on the repeats of each.
+        progress: told of measured networks.
+    """
+    table.calibrate(1.0, 0)
+    ratios, yardstick = [], yardstick_of(table)
+    for done, spec in enumerate(specs):
+        if progress is not None:
+            progress(done, len(specs))
+        measured = measure_latency(spec, table.conditions, seconds=seconds, yardstick=yardstick)
+        ratios.append(measured.median_ms / table.predict(spec).total_ms)
+    table.calibrate(float(np.median(ratios)), len(specs))
+
+
+def yardstick_of(table: LatencyTable) -> Yardstick:
+    """The speed that a table's milliseconds are stated for; of a new table, that of now."""
+    with threads_set(table.conditions.threads):
+        yardstick = Yardstick(table.usual_ms)
+        if table.usual_ms is None:
+            table.set_usual_ms(yardstick.settle())
+    return yardstick
+
+
+def _settled(network: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+    """Give norms statistics of data, without which activations of an untrained network vanish or overflow.
+
+    Numbers that underflow or overflow take longer.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    if norms:
+        generator = torch.Generator().manual_seed(0)
+        for norm in norms:
+            norm.momentum = 1.0
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            network.train()(torch.randn((4, *shape), generator=generator))
+        for norm in norms:
+            norm.momentum = 0.1
+    return network.eval()
+
+
+def _with_between(blocks: Iterable[Block]) -> list[Block]:
+    """Blocks, each once, and layers with skips on a grid of input channels between the narrowest and widest."""
+    found: dict[Block, None] = {}
+    curves: dict[tuple[int, ...], list[int]] = {}
+    for block in blocks:
+        if block.kind == "dense_layer":
+            curves.setdefault(block.sizes[:-1], []).append(block.sizes[-1])
+        else:
+            found[block] = None
+    for sizes, inputs in curves.items():
+        for channels in inputs_grid(min(inputs), max(inputs)):
+            found[Block("dense_layer", (*sizes, channels))] = None
+    return list(found)
+
+
+def inputs_grid(low: int, high: int, *, points: int = 9) -> list[int]:
+    """Numbers of input channels between which latency is interpolated: closer together where there are few.
+
+    Examples:
+        >>> inputs_grid(32, 96, points=3)
+        [32, 55, 96]
+    """
+    return sorted({round(value) for value in np.geomspace(low, high, points)}) if high > low else [low]
