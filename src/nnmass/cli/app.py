@@ -7,6 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from nnmass.cli.analyze import analyze
+from nnmass.cli.bench import bench
 from nnmass.cli.compress import compress
 from nnmass.cli.design import design
 from nnmass.cli.fit import fit
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze, rank, isometry, compress, design, train, sweep, fit, reproduce):
+for command in (analyze, rank, isometry, compress, design, bench, train, sweep, fit, reproduce):
     app.command()(command)
 
 

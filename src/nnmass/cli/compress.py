@@ -44,6 +44,8 @@ def compress(
         float, typer.Option(help="The same for a stage of a residual network, whose mass moves by whole blocks.")
     ] = 0.3,
     latency: o.LatencyOption = None,
+    engine: o.EngineOption = None,
+    other_device: o.OtherDeviceOption = False,
     image_size: o.ImageSizeOption = None,
     time_limit: o.TimeLimitOption = None,
     verify: Annotated[bool, typer.Option("--verify", help="Train reference and compressed alike and compare.")] = False,
@@ -71,10 +73,10 @@ def compress(
 
     Example: nnmass compress timm:mobilenetv2_100 --keep-macs 0.66 --out small
     """
-    from nnmass.designing import Domain
+    from nnmass.designing import Domain, space_around
     from nnmass.designing import compress as find_cheapest
     from nnmass.experiments import CompressionOutcome, measure_compression, train_compressed
-    from nnmass.latency import LatencyTable
+    from nnmass.latency import blocks_of
     from nnmass.networks import build
     from nnmass.provenance import provenance
     from nnmass.reporting import compression_rows, summary, write_compression
@@ -89,6 +91,10 @@ def compress(
         raise typer.BadParameter("name the network that is too big, once", param_hint="MODEL")
     source = big or str(reference)
     spec = specification_of(source, image_size=image_size)
+    domain = Domain(min_depth, max_density, cell_tolerance, stage_tolerance)
+    table = o.latency_table(latency, engine, other_device=other_device)
+    if table is not None:
+        o.fill_missing(table, (*blocks_of(spec), *space_around(spec, domain).blocks()))
     compression = find_cheapest(
         spec,
         max_params=_budget(spec.params, max_params, keep_params, "params"),
@@ -96,8 +102,8 @@ def compress(
         max_latency_ms=max_latency_ms,
         objective=objective.value if objective else None,
         tolerance=tolerance,
-        domain=Domain(min_depth, max_density, cell_tolerance, stage_tolerance),
-        latency=None if latency is None else LatencyTable(latency),
+        domain=domain,
+        latency=table,
         time_limit=time_limit,
     )
     outcome = CompressionOutcome(compression)

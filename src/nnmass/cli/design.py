@@ -48,6 +48,8 @@ def design(
         typer.Option(help="List every network that has the largest mass for its cost."),
     ] = None,
     latency: o.LatencyOption = None,
+    engine: o.EngineOption = None,
+    other_device: o.OtherDeviceOption = False,
     fit: Annotated[
         Path | None, typer.Option(metavar="STORE", help="Runs of nnmass sweep: predict accuracy, stay near them.")
     ] = None,
@@ -66,12 +68,12 @@ def design(
     Example: nnmass design DenseCNN --max-macs 600M --max-params 3.82M --top 3
     """
     from nnmass.designing import design as find_best
-    from nnmass.latency import LatencyTable
     from nnmass.provenance import provenance
     from nnmass.reporting import design_rows, design_summary, write_design
 
-    chosen = _space(space)
-    table = None if latency is None else LatencyTable(latency)
+    chosen = space_of(space)
+    table = o.latency_table(latency, engine, other_device=other_device)
+    o.fill_missing(table, chosen.blocks())
     if front is not None:
         costs = {"max_params": max_params, "max_macs": max_macs, "max_latency_ms": max_latency_ms}
         _show_front(chosen, front, costs, table, out, outside_domain=outside_domain, as_json=as_json)
@@ -110,7 +112,8 @@ def design(
         console.print(f"Written to {out}: design.json, report.html, result.json")
 
 
-def _space(name: str) -> "Space":
+def space_of(name: str) -> "Space":
+    """The space that a user names: a JSON file, or a family for its default."""
     from nnmass.designing import load_space, space_from_dict
 
     return space_from_dict({"family": name}) if name in FAMILIES else load_space(name)

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nnmass.architectures import Specification
     from nnmass.data import Dataset
+    from nnmass.latency import Block, LatencyTable
     from nnmass.training import TrainingConfig
 
 _UNITS = {"k": 10**3, "M": 10**6, "G": 10**9}
@@ -61,7 +64,15 @@ MaxLatencyOption = Annotated[
     float | None, typer.Option("--max-latency-ms", metavar="MS", help="Budget of milliseconds; needs --latency.")
 ]
 LatencyOption = Annotated[
-    Path | None, typer.Option("--latency", metavar="TABLE", help="Latency table of this machine, by nnmass bench.")
+    Path | None,
+    typer.Option("--latency", metavar="TABLE", help="Latency table of nnmass bench; what it lacks is measured."),
+]
+EngineOption = Annotated[
+    Literal["eager", "compile", "onnxruntime"] | None,
+    typer.Option("--engine", help="Which latencies of the table; needed where it holds several."),
+]
+OtherDeviceOption = Annotated[
+    bool, typer.Option("--other-device", help="Use the latency table of another device, as far as it reaches.")
 ]
 TimeLimitOption = Annotated[
     float | None,
@@ -99,6 +110,39 @@ RateOption = Annotated[float | None, typer.Option("--learning-rate", help="At th
 OptimizerOption = Annotated[str | None, typer.Option("--optimizer", help="adam or sgd.")]
 ScheduleOption = Annotated[str | None, typer.Option("--schedule", help="constant or cosine.")]
 AugmentOption = Annotated[str | None, typer.Option("--augment", help="none or crop-flip.")]
+
+
+def latency_table(path: Path | None, engine: str | None, *, other_device: bool) -> "LatencyTable | None":
+    """Open a latency table; one of another device only on demand."""
+    from nnmass.errors import LatencyError
+    from nnmass.latency import LatencyTable
+    from nnmass.timing import conditions
+
+    if path is None:
+        return None
+    here = conditions().device
+    held = [
+        found
+        for found in LatencyTable.held_by(path)
+        if (engine is None or found.engine == engine) and (other_device or found.device == here)
+    ]
+    if not held and not other_device:
+        others = "; ".join(map(str, LatencyTable.held_by(path))) or "nothing"
+        raise LatencyError(f"{path}: holds no such latencies of this machine ({here}), but {others}; --other-device")
+    if len(held) != 1:
+        raise LatencyError(f"{path}: holds {len(held)} such sets of latencies; --engine chooses one")
+    return LatencyTable(path, held[0])
+
+
+def fill_missing(table: "LatencyTable | None", blocks: "Iterable[Block]") -> None:
+    """Measure the blocks that a table of this machine lacks."""
+    from nnmass.cli.output import progress_bar
+    from nnmass.timing import conditions, fill_table
+
+    if table is None or table.conditions.device != conditions().device:
+        return
+    with progress_bar("latencies", unit="blocks") as progress:
+        fill_table(table, blocks, progress=progress)
 
 
 def read_data(name: str, root: Path | None, segments: int, spec: "Specification | None" = None) -> "Dataset":

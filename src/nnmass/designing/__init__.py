@@ -17,6 +17,7 @@ from nnmass.designing.spaces import (
     load_space,
     space_from_dict,
 )
+from nnmass.designing.surroundings import space_around
 
 __all__ = [
     "CELL_TOLERANCE",
@@ -42,6 +43,7 @@ __all__ = [
     "design",
     "load_space",
     "pareto_front",
+    "space_around",
     "space_from_dict",
     "structure",
 ]

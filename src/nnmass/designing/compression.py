@@ -167,7 +167,9 @@ def compress(
     except InfeasibleError:
         free = replace(window, max_params=None, max_macs=None, max_latency_ms=None)
         nearest = _cheapest(levels, free, objective, size, time_limit)
-        message = _explain(reference, space.specify(nearest.choices), domain, tolerance, budgets)
+        cheapest = space.specify(nearest.choices)
+        nearest_ms = None if latency is None else latency.predict(cheapest).total_ms
+        message = _explain(reference, cheapest, nearest_ms, domain, tolerance, budgets)
         raise InfeasibleError(message) from None
     spec = space.specify(found.choices)
     milliseconds = None
@@ -222,7 +224,12 @@ def _check(
 
 
 def _explain(
-    reference: Specification, nearest: Specification, domain: Domain, tolerance: float, budgets: dict[str, Any]
+    reference: Specification,
+    nearest: Specification,
+    milliseconds: float | None,
+    domain: Domain,
+    tolerance: float,
+    budgets: dict[str, Any],
 ) -> str:
     units = {"params": "params", "macs": "macs", "latency_ms": "ms"}
     wanted = " and ".join(f"at most {budget:,} {units[name]}" for name, budget in budgets.items() if budget is not None)
@@ -231,7 +238,8 @@ def _explain(
         lowest = min(domain.depth_choices(cell)[0] for cell in reference.cells)
         bounds += f", depth >= {lowest}, density <= {domain.max_density:g}"
     parts = (f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in structure(nearest).items())
+    timed = "" if milliseconds is None else f", {milliseconds:.2f} ms"
     return (
         f"no specification of NN-Mass {reference.nn_mass:.2f} ± {tolerance:.0%} within the domain ({bounds}) has "
-        f"{wanted}; the cheapest has {nearest.params:,} params and {nearest.macs:,} macs ({'; '.join(parts)})"
+        f"{wanted}; the cheapest has {nearest.params:,} params and {nearest.macs:,} macs{timed} ({'; '.join(parts)})"
     )

@@ -89,25 +89,10 @@ class LatencyTable:
     def __init__(
         self, path: str | os.PathLike[str], conditions: Conditions | None = None, *, create: bool = False
     ) -> None:
-        keys = ", ".join(f"{field.name} {'INTEGER' if field.type is int else 'TEXT'} NOT NULL" for field in _FIELDS)
-        names = ", ".join(field.name for field in _FIELDS)
-        self._database = Database(
-            path,
-            name="latency table",
-            application=_APPLICATION,
-            version=_VERSION,
-            tables=[
-                f"CREATE TABLE IF NOT EXISTS blocks ({keys}, kind TEXT NOT NULL, sizes TEXT NOT NULL, "
-                "median_ms REAL NOT NULL, p10_ms REAL NOT NULL, p90_ms REAL NOT NULL, p99_ms REAL NOT NULL, "
-                "repeats INTEGER NOT NULL, "
-                f"measured_at TEXT NOT NULL, PRIMARY KEY ({names}, kind, sizes))",
-                f"CREATE TABLE IF NOT EXISTS calibrations ({keys}, scale REAL NOT NULL, networks INTEGER NOT NULL, "
-                f"usual_ms REAL, PRIMARY KEY ({names}))",
-            ],
-            create=create,
-        )
+        self._database = _open(path, create=create)
         self.path = self._database.path
-        held = self.held()
+        self.usual_ms: float | None = None
+        held = _held(self._database)
         if conditions is None:
             if len(held) != 1:
                 raise LatencyError(f"{self.path}: holds {_listing(held)}; say which device, engine, threads and batch")
@@ -117,12 +102,14 @@ class LatencyTable:
         self.conditions = conditions
         self._read()
 
-    def held(self) -> list[Conditions]:
-        """All conditions that the file has latencies of."""
-        names = ", ".join(field.name for field in _FIELDS)
-        with self._database.connect() as connection:
-            rows = connection.execute(f"SELECT DISTINCT {names} FROM blocks ORDER BY {names}").fetchall()
-        return [Conditions(*row) for row in rows]
+    @staticmethod
+    def held_by(path: str | os.PathLike[str]) -> list[Conditions]:
+        """All conditions that a file has latencies of.
+
+        Raises:
+            StoreError: missing, damaged, or no latency table.
+        """
+        return _held(_open(path, create=False))
 
     def add(self, block: Block, timing: Timing) -> None:
         """Keep the latency of a block; one that is there already is replaced."""
@@ -133,19 +120,16 @@ class LatencyTable:
         self._known[block] = timing
         self._curves.clear()
 
-    def calibrate(self, scale: float, networks: int) -> None:
-        """Keep that whole networks were found to take ``scale`` times the sum of their blocks."""
-        self._keep(scale, networks, self.usual_ms)
-
     def set_usual_ms(self, usual_ms: float) -> None:
         """Keep what the yardstick takes at the speed that the milliseconds are stated for."""
-        self._keep(self.scale, self.calibrated_on, usual_ms)
-
-    def _keep(self, scale: float, networks: int, usual_ms: float | None) -> None:
-        row = (*astuple(self.conditions), scale, networks, usual_ms)
+        row = (*astuple(self.conditions), usual_ms)
         with self._database.connect() as connection:
-            connection.execute(f"INSERT OR REPLACE INTO calibrations VALUES ({', '.join('?' * len(row))})", row)
-        self.scale, self.calibrated_on, self.usual_ms = scale, networks, usual_ms
+            connection.execute(f"INSERT OR REPLACE INTO speeds VALUES ({', '.join('?' * len(row))})", row)
+        self.usual_ms = usual_ms
+
+    def __len__(self) -> int:
+        """Blocks that were measured."""
+        return len(self._known)
 
     def missing(self, blocks: Iterable[Block]) -> list[Block]:
         """Those of the blocks, each once, that neither were measured nor can be interpolated."""
@@ -156,7 +140,7 @@ class LatencyTable:
         return self._known.get(block)
 
     def latencies(self, kind: str, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Calibrated milliseconds of many blocks of one kind.
+        """Milliseconds of many blocks of one kind.
 
         Args:
             kind: of the blocks.
@@ -170,7 +154,7 @@ class LatencyTable:
         """
         rows, inverse = np.unique(np.asarray(sizes, np.int64), axis=0, return_inverse=True)
         found = np.array([self._latency(Block(kind, tuple(row))) for row in rows.tolist()])
-        return self.scale * found[inverse.ravel()]
+        return np.asarray(found[inverse.ravel()])
 
     def predict(self, spec: Specification) -> Prediction:
         """Latency of a whole network.
@@ -178,7 +162,7 @@ class LatencyTable:
         Raises:
             LatencyError: a block of it was not measured.
         """
-        parts = tuple((block, self.scale * self._latency(block)) for block in blocks_of(spec))
+        parts = tuple((block, self._latency(block)) for block in blocks_of(spec))
         return Prediction(sum(ms for _, ms in parts), parts)
 
     def _read(self) -> None:
@@ -188,12 +172,12 @@ class LatencyTable:
                 f"SELECT kind, sizes, median_ms, p10_ms, p90_ms, p99_ms, repeats FROM blocks WHERE {where}",
                 astuple(self.conditions),
             ).fetchall()
-            calibration = connection.execute(
-                f"SELECT scale, networks, usual_ms FROM calibrations WHERE {where}", astuple(self.conditions)
+            speed = connection.execute(
+                f"SELECT usual_ms FROM speeds WHERE {where}", astuple(self.conditions)
             ).fetchone()
         self._known = {Block(kind, tuple(json.loads(sizes))): Timing(*rest) for kind, sizes, *rest in rows}
         self._curves: dict[tuple[str, tuple[int, ...]], tuple[list[int], list[float]]] = {}
-        self.scale, self.calibrated_on, self.usual_ms = calibration or (1.0, 0, None)
+        self.usual_ms = speed[0] if speed else None
 
     def _covers(self, block: Block) -> bool:
         if block in self._known:
@@ -226,6 +210,32 @@ class LatencyTable:
 
 
 _FIELDS = fields(Conditions)
+
+
+def _open(path: str | os.PathLike[str], *, create: bool) -> Database:
+    keys = ", ".join(f"{field.name} {'INTEGER' if field.type is int else 'TEXT'} NOT NULL" for field in _FIELDS)
+    names = ", ".join(field.name for field in _FIELDS)
+    times = ", ".join(f"{name} REAL NOT NULL" for name in Timing._fields[:-1])
+    blocks = (
+        f"CREATE TABLE IF NOT EXISTS blocks ({keys}, kind TEXT NOT NULL, sizes TEXT NOT NULL, {times}, "
+        f"repeats INTEGER NOT NULL, measured_at TEXT NOT NULL, PRIMARY KEY ({names}, kind, sizes))"
+    )
+    speeds = f"CREATE TABLE IF NOT EXISTS speeds ({keys}, usual_ms REAL NOT NULL, PRIMARY KEY ({names}))"
+    return Database(
+        path,
+        name="latency table",
+        application=_APPLICATION,
+        version=_VERSION,
+        tables=[blocks, speeds],
+        create=create,
+    )
+
+
+def _held(database: Database) -> list[Conditions]:
+    names = ", ".join(field.name for field in _FIELDS)
+    with database.connect() as connection:
+        rows = connection.execute(f"SELECT DISTINCT {names} FROM blocks ORDER BY {names}").fetchall()
+    return [Conditions(*row) for row in rows]
 
 
 def _along(block: Block) -> int:

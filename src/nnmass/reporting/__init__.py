@@ -1,6 +1,7 @@
 """Pictures, tables and pages."""
 
 from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
+from nnmass.reporting.bench import Checked, bench_rows, bench_summary, latency_figure
 from nnmass.reporting.compression import compression_rows, summary, write_compression
 from nnmass.reporting.convergence import convergence_figure, convergence_fit_rows, convergence_rows
 from nnmass.reporting.design import design_rows, design_summary, front_figure, front_rows, write_design, write_front
@@ -25,9 +26,12 @@ from nnmass.reporting.topology import topology_figure
 
 __all__ = [
     "COLOURS",
+    "Checked",
     "Mark",
     "Section",
     "accuracy_figure",
+    "bench_rows",
+    "bench_summary",
     "cell_rows",
     "comparison_rows",
     "compression_rows",
@@ -50,6 +54,7 @@ __all__ = [
     "isometry_rows",
     "isometry_summary",
     "isometry_values",
+    "latency_figure",
     "layer_graph_figure",
     "layer_rows",
     "marked_figure",

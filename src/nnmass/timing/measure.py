@@ -16,6 +16,7 @@ from nnmass.timing.yardstick import Yardstick
 Progress = Callable[[int, int], None]
 """Told of what is done and of all there is to do."""
 
+_GROUP, _PASSES = 24, 2
 SECONDS = 0.25
 """Time for the repeats of one block or network; at least five are timed, however long they take."""
 
@@ -44,7 +45,7 @@ def measure_latency(
         raise InvalidValueError(f"seconds must be positive, got {seconds}")
     if isinstance(model, Specification):
         input_shapes = [model.input_shape]
-        model = _settled(model.build(), model.input_shape)
+        model = settled(model.build(), [model.input_shape])
     if input_shapes is None:
         raise InvalidValueError("input_shapes are missing: the shapes of the inputs, such as [(3, 224, 224)]")
     with threads_set(where.threads):
@@ -54,55 +55,38 @@ def measure_latency(
 def fill_table(
     table: LatencyTable, blocks: Iterable[Block], *, seconds: float = SECONDS, progress: Progress | None = None
 ) -> int:
-    """Measure what a table lacks; every block is kept as soon as it is measured.
+    """Measure what a table lacks.
+
+    Blocks are run one after the other, some at a time and over and over, so that each finds the caches about as it
+    would in a network.  There are two passes, and the faster result counts: whatever else the machine does only slows.
+    Every group is kept as soon as it is measured.
 
     Args:
         table: its conditions say how.
         blocks: of a network or a space; layers with skips between the narrowest and the widest are added.
-        seconds: to spend on the repeats of each block.
-        progress: told of measured blocks.
+        seconds: to spend on the repeats of each block, in each pass.
+        progress: told of measured blocks, each counted once a pass.
 
     Returns:
         How many were measured; those that were there already are not measured again.
     """
     wanted = [block for block in _with_between(blocks) if table.timing(block) is None]
+    groups = [wanted[start : start + _GROUP] for start in range(0, len(wanted), _GROUP)]
+    done = 0
     with threads_set(table.conditions.threads):
         yardstick = yardstick_of(table)
-        for done, block in enumerate(wanted):
+        for group in groups * _PASSES:
             if progress is not None:
-                progress(done, len(wanted))
-            module, shapes = module_of(block)
-            table.add(block, yardstick.time(prepared(module, shapes, table.conditions), seconds))
+                progress(done, len(wanted) * _PASSES)
+            calls = [prepared(*module_of(block), table.conditions) for block in group]
+            for block, timing in zip(group, yardstick.time_in_turn(calls, seconds * len(calls)), strict=True):
+                known = table.timing(block)
+                if known is None or timing.median_ms < known.median_ms:
+                    table.add(block, timing)
+            done += len(group)
     if progress is not None:
-        progress(len(wanted), len(wanted))
+        progress(done, done)
     return len(wanted)
-
-
-def calibrate_table(
-    table: LatencyTable,
-    specs: Sequence[Specification],
-    *,
-    seconds: float = SECONDS,
-    progress: Progress | None = None,
-) -> None:
-    """Find what whole networks take, compared with the sum of their blocks: the median of the ratios.
-
-    In a network a block finds other things in the caches than when it runs over and over.
-
-    Args:
-        table: with all their blocks.
-        specs: networks to measure; those that a prediction is checked on should not be among them.
-        seconds: to spend on the repeats of each.
-        progress: told of measured networks.
-    """
-    table.calibrate(1.0, 0)
-    ratios, yardstick = [], yardstick_of(table)
-    for done, spec in enumerate(specs):
-        if progress is not None:
-            progress(done, len(specs))
-        measured = measure_latency(spec, table.conditions, seconds=seconds, yardstick=yardstick)
-        ratios.append(measured.median_ms / table.predict(spec).total_ms)
-    table.calibrate(float(np.median(ratios)), len(specs))
 
 
 def yardstick_of(table: LatencyTable) -> Yardstick:
@@ -114,10 +98,14 @@ def yardstick_of(table: LatencyTable) -> Yardstick:
     return yardstick
 
 
-def _settled(network: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+def settled(network: nn.Module, shapes: Sequence[tuple[int, ...]]) -> nn.Module:
     """Give norms statistics of data, without which activations of an untrained network vanish or overflow.
 
     Numbers that underflow or overflow take longer.
+
+    Args:
+        network: its running statistics are replaced; put into evaluation mode.
+        shapes: of its inputs, without the batch.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     if norms:
@@ -125,7 +113,7 @@ def _settled(network: nn.Module, shape: tuple[int, ...]) -> nn.Module:
         for norm in norms:
             norm.momentum = 1.0
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            network.train()(torch.randn((4, *shape), generator=generator))
+            network.train()(*(torch.randn((4, *shape), generator=generator) for shape in shapes))
         for norm in norms:
             norm.momentum = 0.1
     return network.eval()

@@ -5,7 +5,7 @@ seconds.  Timing the same convolution just before and after each measurement sho
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -77,14 +77,41 @@ class Yardstick:
                 break
         return min(kept, key=lambda pair: pair[0])[1]
 
+    def time_in_turn(self, calls: Sequence[Callable[[], object]], seconds: float) -> list[Timing]:
+        """Time several calls, one after the other and over and over, stated for the usual speed.
+
+        Every round is stated for the speed at its own time.
+
+        Args:
+            calls: to time; warmed up first.
+            seconds: to spend on rounds.
+        """
+        usual = self.settle()
+        for call in calls:
+            for _ in range(_WARM_UP):
+                call()
+        rounds: list[list[float]] = []
+        end = time.perf_counter() + seconds
+        before = self.now()
+        while len(rounds) < _LEAST_REPEATS or (time.perf_counter() < end and len(rounds) < _MOST_REPEATS):
+            taken = [_once(call) for call in calls]
+            after = self.now()
+            rounds.append([ms * 2 * usual / (before + after) for ms in taken])
+            before = after
+        return [_stated(list(taken), 1.0) for taken in zip(*rounds, strict=True)]
+
+
+def _once(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return 1e3 * (time.perf_counter() - start)
+
 
 def _repeats(call: Callable[[], object], seconds: float) -> list[float]:
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < _LEAST_REPEATS or (time.perf_counter() < end and len(taken) < _MOST_REPEATS):
-        start = time.perf_counter()
-        call()
-        taken.append(1e3 * (time.perf_counter() - start))
+        taken.append(_once(call))
     return taken
 
 

@@ -1,0 +1,95 @@
+"""``nnmass bench``: latency and memory on this machine."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from nnmass.cli import options as o
+from nnmass.cli.output import console, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from nnmass.latency import LatencyTable
+    from nnmass.timing import Bench
+
+
+def bench(
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=o.MODEL_HELP)] = None,
+    space: Annotated[
+        str | None, typer.Option(metavar="SPACE", help="Fill the table for a design space (JSON, or a family) instead.")
+    ] = None,
+    engine: Annotated[
+        Literal["eager", "compile", "onnxruntime"], typer.Option(help="What runs the network.")
+    ] = "eager",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of one operator; default: as many as PyTorch takes.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Inputs at once.")] = 1,
+    table: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="SQLite file of measured blocks; made where it is missing.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.001, help="To spend on the repeats of each block and network.")
+    ] = 0.25,
+    image_size: o.ImageSizeOption = None,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Measure a network's latency, whole and block by block, and its memory; or fill a latency table for a space.
+
+    With --table every block is kept as soon as it is measured, and not measured again.  A table is of one machine,
+    engine, number of threads and batch; nnmass design and compress read it with --latency.
+
+    Example: nnmass bench --space MobileNetV2 --table latency.sqlite
+    """
+    from nnmass.latency import LatencyTable
+    from nnmass.timing import conditions
+
+    if (model is None) == (space is None):
+        raise typer.BadParameter("name a MODEL, or a --space", param_hint="MODEL")
+    if space is not None and table is None:
+        raise typer.BadParameter("--space needs a --table to fill", param_hint="--table")
+    where = conditions(engine, threads=threads, batch=batch)
+    opened = None if table is None else LatencyTable(table, where, create=True)
+    if space is not None:
+        assert opened is not None
+        _fill(space, opened, seconds, as_json=as_json)
+        return
+    assert model is not None
+    _bench(model, where, opened, seconds, image_size, as_json=as_json)
+
+
+def _fill(space: str, table: "LatencyTable", seconds: float, *, as_json: bool) -> None:
+    from nnmass.cli.design import space_of
+    from nnmass.timing import fill_table
+
+    blocks = space_of(space).blocks()
+    with progress_bar(f"latencies of {space}", unit="blocks") as progress:
+        measured = fill_table(table, blocks, seconds=seconds, progress=progress)
+    found = {"table": str(table.path), "conditions": str(table.conditions), "measured": measured, "blocks": len(table)}
+    if as_json:
+        print_json(found)
+        return
+    console.print(f"{measured} blocks measured; {table.path} holds {len(table)} of {table.conditions}", markup=False)
+
+
+def _bench(
+    model: str, where: Any, table: "LatencyTable | None", seconds: float, image_size: int | None, *, as_json: bool
+) -> None:
+    from nnmass.provenance import provenance
+    from nnmass.timing import bench_source
+
+    with progress_bar(f"latency of {model}", unit="blocks") as progress:
+        found = bench_source(model, where, table=table, seconds=seconds, image_size=image_size, progress=progress)
+    if as_json:
+        print_json(found.to_dict() | {"provenance": provenance()})
+        return
+    _show(found)
+
+
+def _show(found: "Bench") -> None:
+    from nnmass.reporting import bench_rows, bench_summary
+
+    if found.prediction is not None:
+        print_table(f"{found.name}: blocks", *bench_rows(found), wrapped=["block"])
+    for line in bench_summary(found):
+        console.print(line, markup=False)
