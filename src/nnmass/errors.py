@@ -49,6 +49,10 @@ class InfeasibleError(NNMassError):
     """No specification satisfies the budget and the domain."""
 
 
+class ExportError(NNMassError):
+    """An exported network does not compute what the network does."""
+
+
 class ModelError(NNMassError):
     """A model is unknown, cannot be built or loaded, is no PyTorch module, or its forward pass fails."""
 

@@ -10,6 +10,7 @@ from nnmass.cli.analyze import analyze
 from nnmass.cli.bench import bench
 from nnmass.cli.compress import compress
 from nnmass.cli.design import design
+from nnmass.cli.export import export
 from nnmass.cli.fit import fit
 from nnmass.cli.isometry import isometry
 from nnmass.cli.rank import rank
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze, rank, isometry, compress, design, bench, train, sweep, fit, reproduce):
+for command in (analyze, rank, isometry, compress, design, bench, export, train, sweep, fit, reproduce):
     app.command()(command)
 
 

@@ -30,11 +30,15 @@ class ResidualNetwork(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch."""
+        logits: Tensor = self.fc(torch.flatten(F.adaptive_avg_pool2d(self.features(x), 1), 1))
+        return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """The map that is averaged."""
         x = self._enter(x)
         for name in self.stages:
             x = getattr(self, name)(x)
-        logits: Tensor = self.fc(torch.flatten(F.adaptive_avg_pool2d(self._leave(x), 1), 1))
-        return logits
+        return self._leave(x)
 
     @abstractmethod
     def _enter(self, x: Tensor) -> Tensor:
