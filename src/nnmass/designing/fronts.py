@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnmass.designing.bounds import options_of
+from nnmass.designing.bounds import bounds_for, options_of
 from nnmass.designing.pareto import undominated, undominated_in_groups
 from nnmass.designing.problem import QUANTITIES, FloatArray, IntArray, Level, Limit, Path, Problem, connected
 from nnmass.designing.search import make_path
@@ -47,6 +47,9 @@ def mass_front(levels: Sequence[Level], cost: str, limits: Sequence[Limit]) -> t
     if not all(level.blocks for level in chain):
         return [], chain
     ordered = (Limit(column, cap), *others)
+    cheapest = Problem(chain, column, -1, ())
+    if -bounds_for(cheapest, np.zeros((1, 0))).overall > cap:
+        return [], chain
     problem = condensed(Problem(chain, QUANTITIES.index("mass"), 1, ordered))
     steps = None if others else _grid(problem, column, cap)
     found = _sparse(problem) if steps is None else steps.front()

@@ -4,8 +4,10 @@ import numpy as np
 
 from nnmass.designing.problem import BoolArray, FloatArray, IntArray
 
-_JUDGES = 256
-"""With several limits, every point is held against so many others; an exact front costs more than it saves."""
+_JUDGES = (16, 256)
+_COMPARISONS = 30_000_000
+"""With several limits, every point is held against few others; an exact front costs more than it saves."""
+_ROUND = 16
 
 
 def undominated(gain: FloatArray, use: FloatArray, score: FloatArray | None = None) -> BoolArray:
@@ -63,12 +65,23 @@ def _rises(values: FloatArray) -> BoolArray:
 
 def _unbeaten(points: FloatArray, score: FloatArray) -> BoolArray:
     """Points that none of those of the largest score beats or, standing earlier, equals; less is better throughout."""
-    judges = np.argsort(-score, kind="stable")[:_JUDGES]
-    beaten = np.zeros(len(points), bool)
-    rank = np.full(len(points), len(points))
-    rank[judges] = np.arange(len(judges))
-    for i, judge in enumerate(judges):
-        if not beaten[judge]:
-            no_better = (points >= points[judge]).all(1)
-            beaten |= no_better & ((points > points[judge]).any(1) | (rank > i))
-    return ~beaten
+    count = int(np.clip(_COMPARISONS // max(len(points), 1), *_JUDGES))
+    judges = np.argsort(-score, kind="stable")[:count]
+    among = points[judges]
+    no_better = (among[:, None] >= among).all(-1)  # row: no better than column
+    sitting = judges[~np.tril(no_better, -1).any(1)]
+    left = np.setdiff1d(np.arange(len(points)), judges, assume_unique=True)
+    columns = [np.ascontiguousarray(column) for column in points[left].T]
+    for start in range(0, len(sitting), _ROUND):
+        beaten = np.zeros(len(left), bool)
+        for values in points[sitting[start : start + _ROUND]]:
+            worse = columns[0] >= values[0]
+            for column, value in zip(columns[1:], values[1:], strict=True):
+                worse &= column >= value
+            beaten |= worse
+        left = left[~beaten]
+        columns = [column[~beaten] for column in columns]
+    kept = np.zeros(len(points), bool)
+    kept[sitting] = True
+    kept[left] = True
+    return kept

@@ -29,7 +29,7 @@ from nnmass.designing.spaces.dense import (
     skips_latency,
     widest_skips,
 )
-from nnmass.designing.spaces.space import Choices, Space, rows_of
+from nnmass.designing.spaces.space import Choices, Counts, Space, rows_of
 from nnmass.latency import Block, LatencyTable, block
 from nnmass.topology import Cell, nn_mass, num_skips
 
@@ -79,7 +79,7 @@ class DenseCNNSpace(Space):
     depth: Choices = tuple(range(8, 41))
     equal_depths: bool = True
     tied_widths: bool = False
-    max_skips: Choices | None = None
+    max_skips: Counts | None = None
     max_density: Annotated[float, Field(gt=0, le=1)] = DENSITY_CAP
     conv: Convolution = "regular"
     image_size: Positive = 32
@@ -158,16 +158,16 @@ class DenseCNNSpace(Space):
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of all members; of layers with skips the narrowest and widest."""
         found: list[Block] = []
-        before: tuple[int, ...] = (self.in_channels,)
         for k, (choices, side) in enumerate(zip(self.widths, self._sides, strict=True)):
+            before = self.widths[k - 1] if k else (self.in_channels,) * len(choices)
+            pairs = zip(before, choices, strict=True) if self.tied_widths or not k else product(before, choices)
+            found += [Block("dense_first", self._first_sizes(k, earlier, width)) for earlier, width in pairs]
             for width in choices:
-                found += [Block("dense_first", self._first_sizes(k, earlier, width)) for earlier in before]
                 found.append(block("dense_second", self._separable, width, side))
                 for skips in (0, widest_skips(width, self._options(width, self.depth))):
                     found.append(block("dense_layer", self._separable, width, side, width + skips))
                 if k + 1 == len(self.widths):
                     found.append(block("pooled_head", width, side, self.num_classes))
-            before = choices
         return tuple(dict.fromkeys(found))
 
     @property

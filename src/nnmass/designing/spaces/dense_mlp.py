@@ -19,7 +19,7 @@ from nnmass.designing.spaces.dense import (
     skips_latency,
     widest_skips,
 )
-from nnmass.designing.spaces.space import Choices, Space, rows_of
+from nnmass.designing.spaces.space import Choices, Counts, Space, rows_of
 from nnmass.latency import Block, LatencyTable, block
 from nnmass.topology import Cell
 
@@ -47,7 +47,7 @@ class DenseMLPSpace(Space):
     family: Literal["DenseMLP"] = "DenseMLP"
     width: Choices = (8,)
     depth: Choices = tuple(range(8, 65))
-    max_skips: Choices | None = None
+    max_skips: Counts | None = None
     max_density: Annotated[float, Field(gt=0, le=1)] = DENSITY_CAP
     in_features: Positive = 784
     num_classes: Positive = 10

@@ -90,12 +90,16 @@ class _StagedSpace(Space):
         for k, layers in enumerate(self.layers):
             after = self._states(k)
             for entering, leaving in product(before, after):
-                if entering is None or leaving.follows(entering):
+                if self._follows(entering, leaving):
                     first, other = self._stage(k, entering, leaving)
                     found += [first.block, *([other.block] if layers[-1] > 1 else [])]
-            before = [*after]
-        found += [self._head(state).block for state in self._states(len(self.layers) - 1)]
+            before = [b for b in after if any(self._follows(a, b) for a in before)]
+        found += [self._head(state).block for state in before if state is not None]
         return tuple(dict.fromkeys(found))
+
+    def _follows(self, entering: _State | None, leaving: _State) -> bool:
+        """Whether a stage may lead from one state to the other."""
+        return entering is None or leaving.follows(entering)
 
     @abstractmethod
     def _states(self, k: int) -> list[_State]:
@@ -132,7 +136,7 @@ class _StagedSpace(Space):
     def _options(
         self, k: int, latency: LatencyTable | None, max_values: float, entering: _State | None, leaving: _State
     ) -> tuple[FloatArray, IntArray]:
-        if entering is not None and not leaving.follows(entering):
+        if not self._follows(entering, leaving):
             return np.zeros((0, 4)), np.zeros((0, 4), np.int64)
         quantities, kept = stage_rows(self._stage(k, entering, leaving), self.layers[k], latency, max_values)
         if k + 1 == len(self.layers):
@@ -322,12 +326,8 @@ class CifarResNetSpace(_StagedSpace):
     def _states(self, k: int) -> list[_State]:
         return [_State("basic", 64, width, width) for width in self.widths[k]]
 
-    def _options(
-        self, k: int, latency: LatencyTable | None, max_values: float, entering: _State | None, leaving: _State
-    ) -> tuple[FloatArray, IntArray]:
-        if not self._rises(self._entering(entering), leaving.channels):
-            return np.zeros((0, 4)), np.zeros((0, 4), np.int64)
-        return super()._options(k, latency, max_values, entering, leaving)
+    def _follows(self, entering: _State | None, leaving: _State) -> bool:
+        return self._rises(self._entering(entering), leaving.channels)
 
     def _stem(self) -> Piece:
         width, pixels = self.widths[0][0], self.image_size**2

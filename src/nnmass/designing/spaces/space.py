@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from nnmass import atomic
 from nnmass.architectures import Specification, explain
-from nnmass.architectures.specification import Positive
+from nnmass.architectures.specification import NonNegative, Positive
 from nnmass.designing.problem import FloatArray, IntArray, Level
 from nnmass.errors import SpaceError
 from nnmass.latency import Block, LatencyTable
@@ -39,6 +39,10 @@ Choices: TypeAlias = Annotated[
     tuple[Positive, ...], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_ascending)
 ]
 """Whole numbers to choose from: one, several, or a range {"min": …, "max": …, "step": …}."""
+Counts: TypeAlias = Annotated[
+    tuple[NonNegative, ...], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_ascending)
+]
+"""The same, 0 included."""
 Factor: TypeAlias = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Factors: TypeAlias = Annotated[
     tuple[Factor, ...], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_ascending)
