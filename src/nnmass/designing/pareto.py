@@ -8,6 +8,7 @@ _JUDGES = (16, 256)
 _COMPARISONS = 30_000_000
 """With several limits, every point is held against few others; an exact front costs more than it saves."""
 _ROUND = 16
+_SAMPLE = 200
 
 
 def undominated(gain: FloatArray, use: FloatArray, score: FloatArray | None = None) -> BoolArray:
@@ -28,10 +29,13 @@ def undominated(gain: FloatArray, use: FloatArray, score: FloatArray | None = No
     if use.shape[1] == 0:
         kept[gain.argmax() : gain.argmax() + 1] = True
     elif use.shape[1] == 1:
-        order = np.lexsort((-gain, use[:, 0]))
-        kept[order[_rises(gain[order])]] = True
+        kept[_staircase(use[:, 0], gain)] = True
     else:
-        kept = _unbeaten(np.column_stack([-gain, use]), gain if score is None else score)
+        points = np.column_stack([-gain, use])
+        ranks = _two_ways(points)
+        if ranks is None:
+            return _unbeaten(points, gain if score is None else score)
+        kept[_staircase(ranks[0], -ranks[1])] = True
     return kept
 
 
@@ -44,20 +48,53 @@ def undominated_in_groups(group: IntArray, gain: FloatArray, use: FloatArray, sc
         use: (n, limits) less is better.
         score: (n,) see `undominated`.
     """
-    order = np.lexsort((-gain, *use.T[::-1], group))
+    order = np.argsort(group, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-    kept = [part[_undominated_sorted(gain[part], use[part], score[part])] for part in parts if len(part)]
+    kept = [part[undominated(gain[part], use[part], score[part])] for part in parts if len(part)]
     return np.concatenate(kept) if kept else np.zeros(0, np.int64)
 
 
-def _undominated_sorted(gain: FloatArray, use: FloatArray, score: FloatArray) -> BoolArray:
-    """The same of points sorted by use, then by falling gain; limits that are used up together are one."""
-    if use.shape[1] and (np.diff(use[:, 1:], axis=0) >= 0).all():
-        return _rises(gain)
-    return undominated(gain, use, score)
+def _two_ways(points: FloatArray) -> tuple[IntArray, IntArray] | None:
+    """Two ranks that say all that many columns do, where the columns rise together in two classes; else None.
+
+    Columns of a class rise together: ordered by one of them, and then by the next, none ever falls.
+    """
+    sample = points[:: max(len(points) // _SAMPLE, 1)]
+    classes: list[list[int]] = []
+    for column in range(points.shape[1]):
+        fitting = (members for members in classes if _rank(sample[:, [*members, column]]) is not None)
+        members = next(fitting, None)
+        if members is None:
+            classes.append([column])
+        else:
+            members.append(column)
+    if len(classes) > 2:
+        return None
+    ranks = [_rank(points[:, members]) for members in classes]
+    first, second = ranks[0], ranks[-1]
+    return None if first is None or second is None else (first, second)
 
 
-def _rises(values: FloatArray) -> BoolArray:
+def _rank(columns: FloatArray) -> IntArray | None:
+    """Rank of every row, if no column falls while the others rise; equal rows have one rank."""
+    order = np.lexsort(columns.T[::-1])
+    steps = np.diff(columns[order], axis=0)
+    if (steps < 0).any():
+        return None
+    rank = np.empty(len(columns), np.int64)
+    rank[order] = np.concatenate([[0], np.cumsum((steps > 0).any(1))])
+    return rank
+
+
+def _staircase(use: FloatArray | IntArray, gain: FloatArray | IntArray) -> IntArray:
+    """Positions of the points that none of at most their use has the gain of."""
+    order = np.argsort(use, kind="stable")
+    order = order[_rises(gain[order])]  # few are left, but of equal use perhaps several
+    order = order[np.lexsort((-gain[order], use[order]))]
+    return np.asarray(order[_rises(gain[order])])
+
+
+def _rises(values: FloatArray | IntArray) -> BoolArray:
     """Where a sequence exceeds everything before."""
     highest = np.maximum.accumulate(values)
     return np.concatenate([[True], values[1:] > highest[:-1]])

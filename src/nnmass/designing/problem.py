@@ -64,6 +64,8 @@ class Level:
 
     def kept(self, options: BoolArray) -> "Level":
         """This level with only those options; blocks that lose all of them go, with their entries."""
+        if options.all():
+            return self
         block_of = self.block_of[options]
         left, starts = np.unique(block_of, return_index=True)
         renamed = np.full(self.blocks, -1)

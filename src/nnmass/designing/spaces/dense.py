@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnmass.designing.problem import FloatArray, IntArray
-from nnmass.topology import MIN_DENSITY_DEPTH, Cell, cell_density
+from nnmass.topology import MIN_DENSITY_DEPTH, Cell, cell_density, nn_mass, num_skips
 
 DENSITY_CAP = 0.8
 """Largest density of a cell within the domain of the theory."""
@@ -25,6 +25,28 @@ class CellOptions(NamedTuple):
 
     depth: IntArray
     max_skips: IntArray
+
+
+class CellTable(NamedTuple):
+    """Options of a cell and what they amount to, in the order of their links within the cell: costs rise with these.
+
+    Attributes:
+        options: depths and skips.
+        skips: skip channels of all layers.
+        mass: NN-Mass.
+    """
+
+    options: CellOptions
+    skips: IntArray
+    mass: FloatArray
+
+
+def cell_table(width: int, options: CellOptions) -> CellTable:
+    """Put options into order: of equally many links (d - 1) w + S those of the largest mass first."""
+    depth, max_skips = options
+    skips, mass = num_skips(width, depth, max_skips), nn_mass(width, depth, max_skips)
+    order = np.lexsort((-mass, width * (depth - 1) + skips))
+    return CellTable(CellOptions(depth[order], max_skips[order]), skips[order], mass[order])
 
 
 def cell_options(

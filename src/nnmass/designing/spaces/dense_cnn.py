@@ -23,7 +23,9 @@ from nnmass.designing.problem import FloatArray, IntArray, Level, make_level
 from nnmass.designing.spaces.dense import (
     DENSITY_CAP,
     CellOptions,
+    CellTable,
     cell_options,
+    cell_table,
     dense_departures,
     densest,
     skips_latency,
@@ -31,7 +33,7 @@ from nnmass.designing.spaces.dense import (
 )
 from nnmass.designing.spaces.space import Choices, Counts, Space, rows_of
 from nnmass.latency import Block, LatencyTable, block
-from nnmass.topology import Cell, nn_mass, num_skips
+from nnmass.topology import Cell
 
 
 class _State(NamedTuple):
@@ -113,12 +115,16 @@ class DenseCNNSpace(Space):
         """The options of every cell; see `Space.levels`."""
         most = math.inf if max_activation_bytes is None else max_activation_bytes / 4
         found, before = [], [_State(self.in_channels, None, None)]
+        tables: dict[tuple[int, tuple[int, ...]], CellTable] = {}
         for k, side in enumerate(self._sides):
             states = list(self._states(k))
             blocks: list[tuple[int, FloatArray, IntArray]] = []
             entries: list[tuple[int, int, FloatArray]] = []
             for j, state in enumerate(states):
-                quantities, choices = self._block(k, state, latency)
+                key = (state.width, self.depth if state.depth is None else (state.depth,))
+                if key not in tables:
+                    tables[key] = cell_table(state.width, self._options(*key))
+                quantities, choices = self._block(k, state.width, tables[key], latency)
                 fits = cell_values(state.width, choices[:, 1], choices[:, 2], side) <= most
                 if not fits.any():
                     continue
@@ -192,21 +198,19 @@ class DenseCNNSpace(Space):
     def _options(self, width: int, depths: tuple[int, ...]) -> CellOptions:
         return cell_options(width, depths, self.max_skips, self.max_density)
 
-    def _block(self, k: int, state: _State, latency: LatencyTable | None) -> tuple[FloatArray, IntArray]:
+    def _block(self, k: int, width: int, table: CellTable, latency: LatencyTable | None) -> tuple[FloatArray, IntArray]:
         """Mass and costs of everything in a cell but its first layer; the classifier belongs to the last cell."""
-        width = state.width
-        depth, max_skips = options = self._options(width, self.depth if state.depth is None else (state.depth,))
-        skips = num_skips(width, depth, max_skips)
+        options, skips, mass = table
         params, macs = (
-            cost._replace(constant=0)(depth, skips) for cost in self._cell_costs(k, self.in_channels, width)
+            cost._replace(constant=0)(options.depth, skips) for cost in self._cell_costs(k, self.in_channels, width)
         )
         last = k + 1 == len(self.widths)
         if last:
             head_params, head_macs = head_costs(width, self.num_classes)
             params, macs = params + head_params, macs + head_macs
         milliseconds = 0.0 if latency is None else self._latency(latency, k, width, options, last=last)
-        choices = np.column_stack([np.full(len(depth), width), depth, max_skips])
-        return rows_of(nn_mass(width, depth, max_skips), params, macs, milliseconds), choices
+        choices = np.column_stack([np.full(len(skips), width), *options])
+        return rows_of(mass, params, macs, milliseconds), choices
 
     def _entry(self, k: int, earlier: int, width: int, latency: LatencyTable | None) -> FloatArray:
         """Costs of a cell's first layer."""
