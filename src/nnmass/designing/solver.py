@@ -38,12 +38,14 @@ class Budgets:
     max_mass: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_params", "max_macs", "max_latency_ms", "max_mass"):
+        for name in ("max_params", "max_macs", "max_latency_ms"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InvalidValueError(f"{name} must be positive, got {value}")
-        if self.min_mass is not None and not (math.isfinite(self.min_mass) and self.min_mass >= 0):
-            raise InvalidValueError(f"min_mass must be at least 0, got {self.min_mass}")
+        for name in ("min_mass", "max_mass"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise InvalidValueError(f"{name} must be at least 0, got {value}")
         if self.min_mass is not None and self.max_mass is not None and self.min_mass > self.max_mass:
             raise InvalidValueError(f"min_mass {self.min_mass:g} exceeds max_mass {self.max_mass:g}")
 
