@@ -122,13 +122,12 @@ def with_optuna(make: Callable[[int], optuna.samplers.BaseSampler]) -> Callable[
 
     def search(task: Task, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.create_study(sampler=make(seed), direction="maximize")
 
         def objective(trial: optuna.Trial) -> float:
             genes = [trial.suggest_float(f"gene{i}", 0, 1) for i in range(3 * CELLS)]
             value = float(task.weigh(np.array([genes]))[0])
-            trial.set_user_attr("over", [-value if value < 0 else 0.0])
+            trial.set_constraint("macs", -value if value < 0 else 0.0)
             return max(value, -1e6)
 
         study.optimize(objective, timeout=max(task.deadline - time.perf_counter(), 0.01))
@@ -136,16 +135,12 @@ def with_optuna(make: Callable[[int], optuna.samplers.BaseSampler]) -> Callable[
     return search
 
 
-def _over(trial: optuna.trial.FrozenTrial) -> list[float]:
-    return list(trial.user_attrs["over"])
-
-
 METHODS: dict[str, Callable[[Task, int], None]] = {
     "random search": random_search,
     "genetic algorithm": genetic,
     "SHGO": simplicial,
-    "Optuna TPE": with_optuna(lambda seed: optuna.samplers.TPESampler(seed=seed, constraints_func=_over)),
-    "Optuna NSGA-II": with_optuna(lambda seed: optuna.samplers.NSGAIISampler(seed=seed, constraints_func=_over)),
+    "Optuna TPE": with_optuna(lambda seed: optuna.samplers.TPESampler(seed=seed)),
+    "Optuna NSGA-II": with_optuna(lambda seed: optuna.samplers.NSGAIISampler(seed=seed)),
 }
 
 

@@ -154,8 +154,8 @@ def test_an_upper_limit_of_mass_is_met_exactly():
         ({"max_macs": 1000}, "no network of the space has at most 1,000 MACs, feasible is at most 646,400 MACs"),
         (
             {"max_params": 12_000, "min_mass": 70},
-            "at most 12,000 params and NN-Mass at least 70; with the others kept, feasible is at most [0-9,]+ params or "
-            "NN-Mass at least [0-9.]+",
+            "at most 12,000 params and NN-Mass at least 70; with the others kept, feasible is at most [0-9,]+ params "
+            "or NN-Mass at least [0-9.]+",
         ),
         (
             {"max_params": 10, "max_macs": 10, "min_mass": 1e6},
