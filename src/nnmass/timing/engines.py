@@ -69,8 +69,16 @@ def prepared(module: nn.Module, shapes: Sequence[tuple[int, ...]], where: Condit
     inputs = [torch.randn((where.batch, *shape), generator=generator) for shape in shapes]
     if where.engine == "onnxruntime":
         return _onnxruntime(module, inputs, where.threads)
-    run = torch.compile(module) if where.engine == "compile" else module
+    if where.engine == "eager":
+        return _evaluation(module, inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the compiler's own deprecations
+        call = _evaluation(torch.compile(module), inputs)
+        call()
+    return call
 
+
+def _evaluation(run: Callable[..., object], inputs: list[Tensor]) -> Call:
     def call() -> object:
         with torch.inference_mode():
             return run(*inputs)
