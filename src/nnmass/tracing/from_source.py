@@ -73,7 +73,8 @@ def specification_of(source: str, *, image_size: int | None = None) -> Specifica
         return read_specification(source, image_size=image_size)
     with redirect_stdout(sys.stderr):
         loaded = load_model(source, image_size=image_size)
-        return recognise(loaded.module, loaded.input_sizes, name=source)
+        folded = source.endswith(".onnx")
+        return recognise(loaded.module, loaded.input_sizes, name=source, folded=folded)
 
 
 def is_specification(source: str) -> bool:

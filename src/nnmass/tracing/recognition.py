@@ -52,6 +52,7 @@ class _Read(NamedTuple):
     found: Trace
     layers: tuple[Node, ...]
     cells: tuple[GraphCell, ...]
+    folded: bool
 
     @property
     def image(self) -> dict[str, int]:
@@ -69,7 +70,11 @@ class _Read(NamedTuple):
 
 
 def recognise(
-    model: nn.Module, input_size: Sequence[int] | Sequence[Sequence[int]] | None = None, *, name: str | None = None
+    model: nn.Module,
+    input_size: Sequence[int] | Sequence[Sequence[int]] | None = None,
+    *,
+    name: str | None = None,
+    folded: bool = False,
 ) -> Specification:
     """Return the specification that a model is, whatever its modules are called.
 
@@ -81,6 +86,7 @@ def recognise(
         model: any module; it, its mode and the random states are as before.
         input_size: size of the input, the samples first; of a network of ours it may be left out.
         name: of the model in messages; its class if not given.
+        folded: whether norms were folded into their layers, as in ONNX files: then weights alone are counted.
 
     Raises:
         ModelError: it is of none of the families; says where it differs from the nearest.
@@ -99,14 +105,15 @@ def recognise(
         found = trace(model, *((1, *size[1:]) for size in checked_sizes(input_size)))
     except RefusedError as error:
         raise ModelError(f"{name} is none of {', '.join(FAMILIES)}: {error.module}: {error.reason}") from None
-    read = _Read(found, found.graph.layers, find_cells(found.graph))
-    complaint = ""
+    read = _Read(found, found.graph.layers, find_cells(found.graph), folded)
+    differences = []
     for proposal in _proposals(read):
-        difference = _difference(read, proposal)
+        shared, difference = _difference(read, proposal)
         if difference is None:
             return proposal
-        complaint = complaint or f"; nearest is a {proposal.family}, but {difference}"
-    raise ModelError(f"{name} is none of {', '.join(FAMILIES)}{complaint}")
+        differences.append((shared, f"; nearest is a {proposal.family}, but {difference}"))
+    nearest = max(differences, key=lambda pair: pair[0], default=(0, ""))[1]
+    raise ModelError(f"{name} is none of {', '.join(FAMILIES)}{nearest}")
 
 
 def _proposals(read: _Read) -> Iterator[Specification]:
@@ -119,12 +126,16 @@ def _proposals(read: _Read) -> Iterator[Specification]:
         yield from proposals
 
 
-def _difference(read: _Read, proposal: Specification) -> str | None:
-    """Where a model differs from a specification; None where it does not."""
+def _difference(read: _Read, proposal: Specification) -> tuple[int, str | None]:
+    """How many layers a model shares with a specification, and where it differs; None where it does not."""
     with random_states_kept():
         network = without_memory(proposal.build)
     other = trace(network, (1, *proposal.input_shape))
     own, expected = (Counter(map(_layer, t.graph.layers)) for t in (read.found, other))
+    return (own & expected).total(), _first_difference(read, other, own, expected)
+
+
+def _first_difference(read: _Read, other: Trace, own: Counter[_Layer], expected: Counter[_Layer]) -> str | None:
     for node in read.layers:
         if own[_layer(node)] > expected[_layer(node)]:
             return f"{node.name} is a {_layer(node)}, of which it has {expected[_layer(node)]}"
@@ -136,7 +147,7 @@ def _difference(read: _Read, proposal: Specification) -> str | None:
     cells = [[(c.kind, c.widths, c.skips) for c in cells] for cells in (read.cells, find_cells(other.graph))]
     if cells[0] != cells[1]:
         return "its skips run between other layers"
-    if read.found.params != other.params:
+    if not read.folded and read.found.params != other.params:  # that the weights agree follows from the layers
         return f"it has {other.params:,} parameters, not {read.found.params:,}"
     return None
 
