@@ -88,6 +88,61 @@ def test_a_mistake_is_one_clear_line(nnmass, reference, tmp_path, arguments, cod
     assert result.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        ("timm:mobilenetv2_100", ("--keep-macs", 0.66)),
+        ("torchvision:mobilenet_v2", ("--keep-macs", 0.66, "--keep-params", 0.9)),
+    ],
+)
+def test_a_mobilenet_is_compressed_by_its_name(nnmass, tmp_path, source, options):
+    out = tmp_path / "out"
+    result = nnmass("compress", source, *options, "--out", out, "--json")
+    assert result.code == 0, result.err
+    values = result.json()
+    assert abs(values["table"]["ratio"]["nn_mass"] - 1) <= 0.02
+    assert values["table"]["ratio"]["macs"] <= 0.66
+    assert values["certificate"]["optimal"] is True
+    assert load_spec(out / "compressed.json").macs == values["table"]["compressed"]["macs"]
+    assert {path.name for path in out.glob("*.png")} == {"skips-of-reference.png", "skips-of-compressed.png"}
+
+
+def test_a_budget_of_milliseconds(nnmass, reference, tmp_path):
+    table = tmp_path / "latency.sqlite"
+    assert nnmass("bench", reference, "--table", table, "--threads", 1, "--seconds", 0.001).code == 0
+    result = nnmass("compress", reference, "--max-latency-ms", 60, "--latency", table, "--out", tmp_path, "--json")
+    assert result.code == 0, result.err
+    assert result.json()["objective"] == "latency_ms"
+    assert result.json()["table"]["compressed"]["latency_ms"] <= 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "name the network that is too big, once"),
+        (("timm:mobilenetv2_100", "--reference", "x.json"), 2, "name the network that is too big, once"),
+        (("timm:densenet121",), 1, "timm:densenet121 is none of DenseMLP, .*MobileNetV2"),
+        (
+            ("timm:mobilenetv2_100", "--keep-macs", "0.1"),
+            1,
+            "no specification of NN-Mass 1287.00 ± 2% within the domain",
+        ),
+        (("timm:mobilenetv2_100", "--stage-tolerance", "2"), 1, r"stage_tolerance must lie in \[0, 1\), got 2.0"),
+        (("timm:mobilenetv2_100", "--max-latency-ms", "3"), 1, "milliseconds need a latency table"),
+        (
+            ("timm:mobilenetv2_100", "--keep-params", "0.5", "--max-params", "1M"),
+            2,
+            "give --keep-params or --max-params",
+        ),
+    ],
+)
+def test_a_mistake_about_the_model_is_one_clear_line(nnmass, tmp_path, arguments, code, message):
+    result = nnmass("compress", *arguments, "--out", tmp_path / "out")
+    assert result.code == code
+    assert re.search(message, " ".join(result.err.replace("│", " ").split()))
+    assert result.err.count("\n") == 1
+
+
 def test_a_reference_without_skips_is_refused(nnmass, tmp_path):
     path = tmp_path / "plain.json"
     path.write_text('{"family": "DenseMLP", "width": 4, "depth": 10, "max_skips": 0}')

@@ -1,0 +1,51 @@
+import re
+
+import pytest
+
+from nnmass import DenseMLP
+from nnmass.training import save_weights
+
+SPEC = DenseMLP(width=4, depth=5, max_skips=3, in_features=6)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return SPEC.to_json(tmp_path / "spec.json")
+
+
+def test_a_network_is_written_in_every_form(nnmass, path, tmp_path):
+    save_weights(SPEC.build(seed=4), tmp_path / "w.safetensors")
+    result = nnmass("export", path, "--weights", tmp_path / "w.safetensors", "--to", tmp_path / "out", "--json")
+    assert result.code == 0, result.err
+    files = result.json()["files"]
+    assert {row["file"] for row in files.values()} == {file.name for file in (tmp_path / "out").iterdir()}
+    assert files["onnx"]["deviation"] <= 1e-4
+
+
+def test_formats_may_be_chosen_and_are_listed(nnmass, path, tmp_path):
+    result = nnmass("export", path, "--to", tmp_path / "out", "--format", "code,json", "--format", "safetensors")
+    assert result.code == 0, result.err
+    assert "weights: drawn from seed 0" in result.out
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("nowhere.json",), 1, "nowhere.json: cannot be read as a specification"),
+        (("SPEC", "--format", "tflite"), 1, "formats must be among json, .* got 'tflite'"),
+        (("SPEC", "--weights", "nowhere"), 1, "nowhere: not the weights of this network"),
+        (("SPEC", "--seed", "-1"), 2, "--seed"),
+        (("SPEC", "--to", "SPEC/below"), 1, "below|spec.json: (Not a directory|File exists)"),
+        ((), 2, "Missing argument"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(nnmass, path, tmp_path, arguments, code, message):
+    given = [str(a).replace("SPEC", str(path)) for a in arguments]
+    if "--to" not in given:
+        given += ["--to", tmp_path / "out"]
+    result = nnmass("export", *given)
+    assert result.code == code
+    assert re.search(message, " ".join(result.err.replace("│", " ").split()))
+    assert result.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
