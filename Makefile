@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
-	$(BIN)/nnmass compress --reference examples/reference.json --data digits --verify --out demo
+	$(BIN)/nnmass compress examples/reference.json --data digits --verify --out demo
 
 test: lint types
 	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered

@@ -12,11 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import any_model_tables
+import design_tables
 import imagenet_tables
 from markdown_tables import table as _table
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "measurements.md", ROOT / "docs" / "any-model.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "measurements.md",
+    ROOT / "docs" / "any-model.md",
+    ROOT / "docs" / "designing.md",
+]
 DATA = ("mnist", "linear", "circle")
 QUANTITIES = {"nn_mass": "log NN-Mass", "params": "log params", "macs": "log MACs"}
 MEASURES = {"mean_loss": "all epochs", "final_loss": "last epoch"}
@@ -280,6 +286,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "isometry-cnn-theory": lambda: isometry_theory("isometry-cnn-cifar10"),
     **{name: filled_from("imagenet-published/summary.json", fill) for name, fill in imagenet_tables.TABLES.items()},
     **{name: filled_from(path, fill) for name, (path, fill) in any_model_tables.TABLES.items()},
+    "headline-designs": lambda: design_tables.headline_designs(_read),
+    "design-exactness": filled_from("benchmarks/design_exactness.json", design_tables.exactness),
+    "design-speed": filled_from("benchmarks/design_speed.json", design_tables.speed),
+    "design-peers": filled_from("benchmarks/design_peers.json", design_tables.peers),
+    "latency-errors": lambda: design_tables.latency_errors(_read),
+    "activation-memory": filled_from("benchmarks/latency_table_eager.json", design_tables.activation_memory),
     "lanczos": lanczos,
     "benchmarks": benchmarks,
 }

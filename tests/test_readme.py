@@ -8,39 +8,44 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+PAGES = ["README.md", "docs/designing.md", "docs/hand-over.md"]
+pages = pytest.mark.parametrize("page", PAGES)
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("readme")
     shutil.copytree(ROOT / "examples", path / "examples")
     return path
 
 
-def test_the_commands_run_one_after_the_other(folder):
-    commands = [line for block in blocks("console") for line in block.splitlines() if line.startswith("nnmass ")]
-    assert len(commands) >= 5
+@pages
+def test_the_commands_run_one_after_the_other(folder, page):
+    commands = [line for block in blocks(page, "console") for line in block.splitlines() if line.startswith("nnmass ")]
+    assert commands
     for command in commands:
         arguments = [sys.executable, "-m", *shlex.split(command)]
         done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
-def test_the_python_examples_print_what_stands_below_them(capsys):
+@pages
+def test_the_python_examples_print_what_stands_below_them(capsys, page, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     known = {}
-    for code, text in zip(blocks("python"), blocks("text"), strict=True):
-        exec(compile(code, "README.md", "exec"), known)
+    for code, text in zip(blocks(page, "python"), blocks(page, "text"), strict=True):
+        exec(compile(code, page, "exec"), known)
         assert capsys.readouterr().out.strip() == text.strip()
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)#]+)", README):
-        assert (ROOT / target).exists(), target
+@pages
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / page).read_text()):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
 def test_tables_show_what_the_results_hold():
@@ -48,3 +53,13 @@ def test_tables_show_what_the_results_hold():
         [sys.executable, ROOT / "docs" / "fill_tables.py", "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_worked_example_runs():
+    command = [sys.executable, "-W", "ignore", ROOT / "examples" / "quantise.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()[1:]}
+    assert int(rows["int8"][2].replace(",", "")) < int(rows["float32"][2].replace(",", ""))
+    for name in ("float32", "int8"):
+        assert float(rows[name][3].rstrip("%")) > 90
