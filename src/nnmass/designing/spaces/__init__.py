@@ -5,7 +5,8 @@ from nnmass.designing.spaces.dense_cnn import DenseCNNSpace
 from nnmass.designing.spaces.dense_mlp import DenseMLPSpace
 from nnmass.designing.spaces.files import load_space, space_from_dict
 from nnmass.designing.spaces.mobilenet_v2 import MobileNetV2Space, StageSpace
-from nnmass.designing.spaces.resnet import CifarResNetSpace, ResNetSpace, WideResNetSpace
+from nnmass.designing.spaces.resnet import ResNetSpace
+from nnmass.designing.spaces.small_resnets import CifarResNetSpace, WideResNetSpace
 from nnmass.designing.spaces.space import Space
 
 __all__ = [

@@ -1,17 +1,14 @@
 """Spaces from JSON."""
 
-import json
 import os
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from nnmass.architectures import explain
+from nnmass.architectures.families import family_from_dict, read_family
 from nnmass.designing.spaces.dense_cnn import DenseCNNSpace
 from nnmass.designing.spaces.dense_mlp import DenseMLPSpace
 from nnmass.designing.spaces.mobilenet_v2 import MobileNetV2Space
-from nnmass.designing.spaces.resnet import CifarResNetSpace, ResNetSpace, WideResNetSpace
+from nnmass.designing.spaces.resnet import ResNetSpace
+from nnmass.designing.spaces.small_resnets import CifarResNetSpace, WideResNetSpace
 from nnmass.designing.spaces.space import Space
 from nnmass.errors import SpaceError
 
@@ -31,13 +28,7 @@ def load_space(path: str | os.PathLike[str]) -> Space:
     Raises:
         SpaceError: no such file, not JSON, or not a valid space.
     """
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpaceError(f"{path}: cannot be read as a design space ({error.strerror or error})") from None
-    except (ValueError, RecursionError) as error:  # besides bad syntax: other encodings, long numbers, deep nesting
-        raise SpaceError(f"{path}: not JSON ({error})") from None
-    return space_from_dict(values, where=str(path))
+    return read_family(path, SPACES, what="a design space", error=SpaceError)
 
 
 def space_from_dict(values: Any, *, where: str = "space") -> Space:
@@ -50,12 +41,4 @@ def space_from_dict(values: Any, *, where: str = "space") -> Space:
     Raises:
         SpaceError: an unknown family or key, or a value out of range.
     """
-    if not isinstance(values, dict):
-        raise SpaceError(f"{where}: must be a JSON object, got {type(values).__name__}")
-    family = values.get("family")
-    if not isinstance(family, str) or family not in SPACES:
-        raise SpaceError(f"{where}: family must be one of {', '.join(SPACES)}, got {family!r}")
-    try:
-        return SPACES[family].model_validate(values)
-    except ValidationError as error:
-        raise SpaceError(f"{where}: {explain(error)}") from None
+    return family_from_dict(values, SPACES, where=where, error=SpaceError)

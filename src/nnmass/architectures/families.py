@@ -1,0 +1,62 @@
+"""Validated models of several families, from JSON that names its family."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from nnmass.architectures.specification import explain
+from nnmass.errors import NNMassError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_family(
+    path: str | os.PathLike[str], families: Mapping[str, type[Model]], *, what: str, error: type[NNMassError]
+) -> Model:
+    """Read the JSON file of a model.
+
+    Args:
+        path: the file.
+        families: by name.
+        what: the file should be, for messages: "a specification".
+        error: raised where it is not.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise error(f"{path}: cannot be read as {what} ({_reason(problem)})") from None
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as problem:  # besides bad syntax: numbers of thousands of digits, deep nesting
+        raise error(f"{path}: not JSON ({problem})") from None
+    return family_from_dict(values, families, where=str(path), error=error)
+
+
+def family_from_dict(
+    values: Any, families: Mapping[str, type[Model]], *, where: str, error: type[NNMassError]
+) -> Model:
+    """Make a model of the plain values that JSON holds.
+
+    Args:
+        values: a mapping with ``"family"`` and that family's keys.
+        families: by name.
+        where: named in the error.
+        error: raised for an unknown family or key, or a value out of range.
+    """
+    if not isinstance(values, dict):
+        raise error(f"{where}: must be a JSON object, got {type(values).__name__}")
+    family = values.get("family")
+    if not isinstance(family, str) or family not in families:
+        raise error(f"{where}: family must be one of {', '.join(families)}, got {family!r}")
+    try:
+        return families[family].model_validate(values)
+    except ValidationError as problem:
+        raise error(f"{where}: {explain(problem)}") from None
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "not UTF-8 text"
