@@ -98,8 +98,8 @@ def genetic(task: Task, seed: int, population: int = 2_000) -> None:
 def simplicial(task: Task, seed: int) -> None:
     """SHGO (simplicial homology global optimisation), the method of the FLASH follow-up, on the penalised mass.
 
-    It triangulates its samples, which in nine dimensions can take longer than the time there is: it runs in a process
-    of its own, which is ended at the deadline, and what it has found until then counts.
+    Its triangulation, which in nine dimensions takes long, does not look at the clock: it runs in a process of its own,
+    which is ended at the deadline, and what it has found until then counts.
     """
     context = multiprocessing.get_context("fork")
     best, tried = context.Value("d", 0.0), context.Value("q", 0)
@@ -111,10 +111,10 @@ def simplicial(task: Task, seed: int) -> None:
 
     def search() -> None:
         warnings.simplefilter("ignore")
-        points = 32
+        iterations = 1
         while True:
-            shgo(negative, [(0, 1)] * (3 * CELLS), n=points, sampling_method="sobol")
-            points *= 2
+            shgo(negative, [(0, 1)] * (3 * CELLS), iters=iterations, sampling_method="simplicial")
+            iterations += 1
 
     process = context.Process(target=search, daemon=True)
     process.start()

@@ -23,10 +23,10 @@ FLOORS = (
     "networks",
     "tracing",
     "timing",  # fills those tables
-    "export",
     "propagation",
     "data",
     "training",
+    "export",
     "sweeps",
     "experiments",
     "reporting",
