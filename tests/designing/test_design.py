@@ -135,6 +135,16 @@ def test_a_fit_predicts_and_keeps_designs_near_its_networks():
     assert "nn_mass" not in beyond.best.accuracy
 
 
+def test_predicted_accuracy_grows_with_mass_or_is_no_objective():
+    space = DenseMLPSpace(in_features=64)
+    assert design(space, fit=FITTED, objective="accuracy").spec == design(space, fit=FITTED).spec
+    falling = compare([Network(m, 1_000 * m, 900 * m, 0.9 - m / 1_000, 5, 0.01, "16") for m in (10, 20, 41, 80)])
+    with pytest.raises(InvalidValueError, match="predicts no more accuracy from more mass"):
+        design(space, fit=falling, objective="accuracy")
+    with pytest.raises(InvalidValueError, match="objective 'accuracy' needs a fit"):
+        design(space, objective="accuracy")
+
+
 @pytest.mark.parametrize(
     ("space", "reason"),
     [

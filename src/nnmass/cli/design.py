@@ -36,8 +36,10 @@ def design(
     ] = None,
     tolerance: Annotated[float, typer.Option(min=0, max=0.5, help="Relative tolerance of --mass-of.")] = 0.02,
     objective: Annotated[
-        Literal["mass", "params", "macs", "latency_ms"] | None,
-        typer.Option(help="What to maximise (mass) or minimise; default: macs with a least mass, else mass."),
+        Literal["mass", "accuracy", "params", "macs", "latency_ms"] | None,
+        typer.Option(
+            help="What to maximise (mass, predicted accuracy) or minimise; default: macs with a least mass, else mass."
+        ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, max=100, help="List so many networks, each unlike those before.")] = 1,
     diversity: Annotated[

@@ -139,10 +139,11 @@ def fill_missing(table: "LatencyTable | None", blocks: "Iterable[Block]") -> Non
     from nnmass.cli.output import progress_bar
     from nnmass.timing import conditions, fill_table
 
-    if table is None or table.conditions.device != conditions().device:
+    wanted = list(blocks)
+    if table is None or table.conditions.device != conditions().device or not table.missing(wanted):
         return
     with progress_bar("latencies", unit="blocks") as progress:
-        fill_table(table, blocks, progress=progress)
+        fill_table(table, wanted, progress=progress)
 
 
 def read_data(name: str, root: Path | None, segments: int, spec: "Specification | None" = None) -> "Dataset":

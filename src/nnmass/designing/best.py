@@ -1,7 +1,7 @@
 """The best network of a space within budgets."""
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from nnmass.architectures import Specification
 from nnmass.designing.alternatives import unlike
@@ -113,7 +113,7 @@ def design(
     max_activation_bytes: int | None = None,
     min_mass: float | None = None,
     max_mass: float | None = None,
-    objective: Objective = "mass",
+    objective: Objective | Literal["accuracy"] = "mass",
     latency: LatencyTable | None = None,
     fit: Comparison | None = None,
     top: int = 1,
@@ -138,8 +138,8 @@ def design(
         max_activation_bytes: budget of `Specification.activation_bytes`.
         min_mass: least NN-Mass.
         max_mass: largest NN-Mass.
-        objective: ``"mass"`` is maximised; ``"params"``, ``"macs"`` and ``"latency_ms"`` are minimised, given a
-            ``min_mass``.
+        objective: ``"mass"`` is maximised, and so is ``"accuracy"`` as the fit predicts it, which grows with the mass;
+            ``"params"``, ``"macs"`` and ``"latency_ms"`` are minimised, given a ``min_mass``.
         latency: table of measured blocks (``nnmass bench`` fills it).
         fit: accuracies of networks trained alike; predicts, and narrows the domain to what it reaches.
         top: how many networks to list: the best, the best of those unlike it, and so on.
@@ -160,6 +160,8 @@ def design(
         NN-Mass 1,105.14, 3,817,364 params, 599,797,760 MACs
         proven optimal, of 25,631,188,087 networks
     """
+    if objective == "accuracy":
+        objective = _by_accuracy(fit)
     _check(space, objective, max_latency_ms, min_mass, latency, top, diversity, time_limit, outside_domain)
     budgets = Budgets(max_params, max_macs, max_latency_ms, min_mass, max_mass)
     if fit is not None and not outside_domain:
@@ -270,6 +272,15 @@ def _check(
     if time_limit is not None and not time_limit > 0:
         raise InvalidValueError(f"time_limit must be positive, got {time_limit}")
     _check_domain(space, outside_domain)
+
+
+def _by_accuracy(fit: Comparison | None) -> Objective:
+    """The largest predicted accuracy is that of the largest mass, where a fit says that it grows."""
+    if fit is None:
+        raise InvalidValueError("objective 'accuracy' needs a fit: --fit takes the runs of nnmass sweep")
+    if fit.mass.slope <= 0:
+        raise InvalidValueError(f"the fit predicts no more accuracy from more mass (slope {fit.mass.slope:.3g})")
+    return "mass"
 
 
 def _check_domain(space: Space, outside_domain: bool) -> None:

@@ -73,11 +73,9 @@ class _Grid:
         problem: the problem.
         column: of the cost.
         unit: cost of one grid cell.
-        entering: per level and block the masses of what enters it, by grid cell.
-        behind: per level and state the masses of what leaves it.
-        base: per level and block, the cost of the first cell of what leaves it, options' least cost included.
-        offsets: per level and option, its cost above the least of its block, in cells.
-        shifts: per level and entry, cells by which what comes from its state is shifted.
+        cap: the largest cost.
+        state_base: at the start and behind every level, per state the cost of its first cell.
+        block_base: per level and block the cost of the first cell of what leaves it.
     """
 
     problem: Problem

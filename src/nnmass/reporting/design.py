@@ -76,22 +76,19 @@ def design_summary(design: Design) -> list[str]:
     return lines
 
 
-def front_figure(front: Sequence[Candidate], cost: str, *, title: str, marks: Sequence[Candidate] = ()) -> Figure:
+def front_figure(front: Sequence[Candidate], cost: str, *, title: str) -> Figure:
     """Draw the largest NN-Mass at every cost.
 
     Args:
         front: cheapest first.
         cost: ``"params"``, ``"macs"`` or ``"latency_ms"``.
         title: above it.
-        marks: networks to mark.
     """
     with figure(7.2, 3.8) as drawn:
         axes = drawn.subplots()
         costs, masses = [_cost(c, cost) for c in front], [c.spec.nn_mass for c in front]
         axes.step(costs, masses, where="post", color=COLOURS[0], linewidth=1.4)
         axes.plot(costs, masses, ".", color=COLOURS[0], markersize=3)
-        for candidate in marks:
-            axes.plot(_cost(candidate, cost), candidate.spec.nn_mass, "o", color=COLOURS[1], markersize=7)
         axes.set(xlabel=_AXES[cost], ylabel="largest NN-Mass", title=title)
         if max(costs) > _DECADE * min(costs):
             axes.set_xscale("log")
