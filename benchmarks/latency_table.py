@@ -41,6 +41,7 @@ def main() -> None:
     """Fill the table, predict, measure, print, draw and write."""
     options = argparse.ArgumentParser(prog="latency_table.py", description=__doc__)
     options.add_argument("--engine", choices=("eager", "compile", "onnxruntime"), default="eager")
+    options.add_argument("--spaces", nargs="+", choices=list(SPACES), default=list(SPACES), help="default: all")
     options.add_argument("--each", type=positive, default=6, help="networks of each space (default 6)")
     options.add_argument("--seconds", type=float, default=0.2, help="for each block and network (default 0.2)")
     options.add_argument("--seed", type=int, default=0, help="of the networks (default 0)")
@@ -53,10 +54,11 @@ def main() -> None:
         table = LatencyTable(
             Path(folder) / "latency.sqlite", conditions(arguments.engine, threads=arguments.threads), create=True
         )
-        filled = {name: fill(table, space, arguments.seconds) for name, space in SPACES.items()}
+        spaces = {name: SPACES[name] for name in arguments.spaces}
+        filled = {name: fill(table, space, arguments.seconds) for name, space in spaces.items()}
         drawn = [
             (name, random_member(space, levels, generator))
-            for name, space, levels in ((name, space, space.levels()) for name, space in SPACES.items())
+            for name, space, levels in ((name, space, space.levels()) for name, space in spaces.items())
             for _ in range(arguments.each)
         ]
         first = [

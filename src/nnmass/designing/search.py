@@ -86,34 +86,36 @@ class _Budget:
             raise _ExhaustedError
 
 
-def maximise(
-    problem: Problem,
-    *,
-    time_limit: float | None = None,
-    incumbent: Path | None = None,
-    target: float = math.inf,
-    work_limit: int = WORK_LIMIT,
-) -> Found:
+def maximise(problem: Problem, *, time_limit: float | None = None, work_limit: int = WORK_LIMIT) -> Found:
     """Find the path of the largest gain within the limits, and prove it.
 
     Args:
         problem: what to solve; a chain that is cut has no path.
         time_limit: seconds after which the best so far is returned.
-        incumbent: a path within the limits that is known already.
-        target: a gain that is enough: the search stops when it has one.
         work_limit: label extensions after which it stops.
     """
     if not all(level.blocks for level in problem.levels):
         return Found(None, -math.inf, 0, complete=True)
     budget = _Budget(math.inf if time_limit is None else time.monotonic() + time_limit, work_limit)
-    return _Search(problem, budget, target, incumbent).run()
+    return _Search(problem, budget).run()
 
 
 @dataclass
 class _Search:
+    """One search.
+
+    Attributes:
+        problem: what is solved.
+        budget: what may still be spent.
+        target: a gain that is enough.
+        incumbent: the best path so far.
+        bound: what no path exceeds, as far as is known.
+        dual: the least Lagrangian bound.
+    """
+
     problem: Problem
     budget: _Budget
-    target: float
+    target: float = math.inf
     incumbent: Path | None = None
     bound: float = math.inf
     dual: Dual = field(init=False)

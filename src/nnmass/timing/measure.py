@@ -9,7 +9,7 @@ from torch import nn
 from nnmass.architectures import Specification
 from nnmass.errors import InvalidValueError
 from nnmass.latency import Block, Conditions, LatencyTable, Timing
-from nnmass.timing.engines import prepared, threads_set
+from nnmass.timing.engines import Call, prepared, threads_set
 from nnmass.timing.modules import module_of
 from nnmass.timing.yardstick import Yardstick
 
@@ -75,10 +75,13 @@ def fill_table(
     done = 0
     with threads_set(table.conditions.threads):
         yardstick = yardstick_of(table)
-        for group in groups * _PASSES:
+        kept: dict[int, list[Call]] = {}
+        for k, group in [*enumerate(groups)] * _PASSES:
             if progress is not None:
                 progress(done, len(wanted) * _PASSES)
-            calls = [prepared(*module_of(block), table.conditions) for block in group]
+            calls = kept.get(k) or [prepared(*module_of(block), table.conditions) for block in group]
+            if table.conditions.engine != "eager":  # compiling and exporting take long
+                kept[k] = calls
             for block, timing in zip(group, yardstick.time_in_turn(calls, seconds * len(calls)), strict=True):
                 known = table.timing(block)
                 if known is None or timing.median_ms < known.median_ms:
