@@ -177,10 +177,11 @@ RESIDUAL = [
 
 
 @pytest.mark.parametrize("spec", RESIDUAL, ids=lambda spec: spec.family)
-def test_what_cannot_be_compressed_is_said(nnmass, tmp_path, spec):
+def test_the_cheapest_of_its_mass_says_so(nnmass, tmp_path, spec):
     path = spec.to_json(tmp_path / "spec.json")
-    refused = nnmass("compress", "--reference", path, "--keep", "0.5", "--out", tmp_path / "out")
-    assert (refused.code, refused.err) == (1, f"nnmass: compression takes a DenseMLP or DenseCNN, got {spec.family}\n")
+    refused = nnmass("compress", path, "--keep-macs", "0.5", "--out", tmp_path / "out")
+    assert (refused.code, refused.out) == (1, "")
+    assert f"the cheapest has {spec.params:,} params and {spec.macs:,} macs" in refused.err
 
 
 @pytest.mark.parametrize("spec", RESIDUAL, ids=lambda spec: spec.family)

@@ -28,7 +28,7 @@ SMALL = {
         stages=[
             {"expansion": [1, 3], "channels": [8, 16], "repeats": [1, 2], "stride": 1},
             {"expansion": [2.5, 6], "channels": [8, 16, 24], "repeats": [1, 3], "stride": 2},
-            {"expansion": 4, "channels": 24, "repeats": [1, 2], "stride": 1},
+            {"expansion": [4, 5], "channels": 24, "repeats": 1, "stride": 1},
         ],
         width_mult=0.75,
         image_size=33,
@@ -40,6 +40,7 @@ SMALL = {
     "resnext": ResNetSpace(layers=((1, 2), (1, 3)), groups=4, width_per_group=(4, 8), image_size=64, projection="zero"),
     "cifar A": CifarResNetSpace(layers=((1, 2), (1, 2, 3)), widths=(4, (3, 4, 6)), image_size=9),
     "cifar B": CifarResNetSpace(layers=((1, 2), (1, 2, 3)), widths=(4, (3, 6)), shortcut="B", image_size=9),
+    "cifar, nothing repeated": CifarResNetSpace(layers=(1, (1, 2)), widths=(4, (4, 6)), image_size=9),
     "wide": WideResNetSpace(depth=(10, 16), widen_factor=(1, 2), image_size=8),
 }
 """A small space of every kind."""

@@ -152,5 +152,8 @@ def test_families_without_a_builder_are_refused():
         def input_shape(self):
             return ()
 
+        def _live_values(self):
+            return ()
+
     with pytest.raises(InvalidValueError, match="no builder for the family 'Other'"):
         Other().build()

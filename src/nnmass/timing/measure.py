@@ -57,9 +57,10 @@ def fill_table(
 ) -> int:
     """Measure what a table lacks.
 
-    Blocks are run one after the other, some at a time and over and over, so that each finds the caches about as it
-    would in a network.  There are two passes, and the faster result counts: whatever else the machine does only slows.
-    Every group is kept as soon as it is measured.
+    In PyTorch blocks are run one after the other, some at a time and over and over, so that each finds the caches about
+    as it would in a network.  ONNX Runtime gives every block memory of its own, which such rounds would find colder
+    than a network's: there each is repeated by itself.  There are two passes, and the faster result counts: whatever
+    else the machine does only slows.  Every group is kept as soon as it is measured.
 
     Args:
         table: its conditions say how.
@@ -82,7 +83,11 @@ def fill_table(
             calls = kept.get(k) or [prepared(*module_of(block), table.conditions) for block in group]
             if table.conditions.engine != "eager":  # compiling and exporting take long
                 kept[k] = calls
-            for block, timing in zip(group, yardstick.time_in_turn(calls, seconds * len(calls)), strict=True):
+            if table.conditions.engine == "onnxruntime":
+                timings = [yardstick.time(call, seconds) for call in calls]
+            else:
+                timings = yardstick.time_in_turn(calls, seconds * len(calls))
+            for block, timing in zip(group, timings, strict=True):
                 known = table.timing(block)
                 if known is None or timing.median_ms < known.median_ms:
                     table.add(block, timing)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnmass.architectures import Specification
 from nnmass.designing.problem import FloatArray, IntArray
 from nnmass.topology import MIN_DENSITY_DEPTH, Cell, cell_density, nn_mass, num_skips
 
@@ -74,14 +75,21 @@ def _skips_of(width: int, depth: int, max_skips: tuple[int, ...] | None, max_den
     return choices[cell_density(width, depth, choices) <= max_density + _ROUNDING]
 
 
-def dense_departures(widths: Sequence[Sequence[int]], depth: int, max_density: float) -> tuple[str, ...]:
+def dense_departures(
+    widths: Sequence[Sequence[int]], depth: int, max_density: float, member: Specification | None
+) -> tuple[str, ...]:
     """How a space of such cells, or a member of it, reaches beyond the domain of the theory.
 
     Args:
         widths: choices of every cell of the space.
-        depth: least depth of a cell.
-        max_density: largest density of a cell.
+        depth: least depth of a cell of the space.
+        max_density: largest density of a cell of the space.
+        member: whose depths and densities count in their place.
     """
+    if member is not None:
+        cells = [cell for cell in member.cells if isinstance(cell, Cell)]
+        depth = min(cell.depth for cell in cells)
+        max_density = max((cell.density for cell in cells if cell.depth >= MIN_DENSITY_DEPTH), default=0.0)
     found = []
     free = [choices for choices in widths if len(choices) > 1]
     if free:
@@ -92,11 +100,6 @@ def dense_departures(widths: Sequence[Sequence[int]], depth: int, max_density: f
     if max_density > DENSITY_CAP + _ROUNDING:
         found.append(f"density {max_density:.3g}: the domain ends at {DENSITY_CAP:g}")
     return tuple(found)
-
-
-def densest(cells: Sequence[Cell]) -> float:
-    """Largest density of some cells; 0 where none is deep enough to have one."""
-    return max((cell.density for cell in cells if cell.depth >= MIN_DENSITY_DEPTH), default=0.0)
 
 
 def skips_latency(latencies: Callable[[IntArray], FloatArray], width: int, options: CellOptions) -> FloatArray:

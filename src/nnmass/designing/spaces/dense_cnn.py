@@ -27,13 +27,11 @@ from nnmass.designing.spaces.dense import (
     cell_options,
     cell_table,
     dense_departures,
-    densest,
     skips_latency,
     widest_skips,
 )
 from nnmass.designing.spaces.space import Choices, Counts, Space, rows_of
 from nnmass.latency import Block, LatencyTable, block
-from nnmass.topology import Cell
 
 
 class _State(NamedTuple):
@@ -156,10 +154,7 @@ class DenseCNNSpace(Space):
 
     def departures(self, member: Specification | None = None) -> tuple[str, ...]:
         """How it, or a member of it, reaches beyond the domain of the theory."""
-        if member is None:
-            return dense_departures(self.widths, self.depth[0], self.max_density)
-        cells = [cell for cell in member.cells if isinstance(cell, Cell)]
-        return dense_departures(self.widths, min(cell.depth for cell in cells), densest(cells))
+        return dense_departures(self.widths, self.depth[0], self.max_density, member)
 
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of all members; of layers with skips the narrowest and widest."""

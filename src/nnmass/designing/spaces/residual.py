@@ -47,11 +47,13 @@ def stage_rows(
     stage: Stage, repeats: Sequence[int], latency: LatencyTable | None, max_values: float
 ) -> tuple[FloatArray, list[int]]:
     """Quantities of a stage for each number of blocks that fits the memory, and those numbers."""
-    first, other = (piece.quantities(latency) for piece in stage)
-    if stage[0].values > max_values:
-        return np.zeros((0, len(first))), []
-    kept = [n for n in repeats if n == 1 or stage[1].values <= max_values]
-    return np.array([first + (n - 1) * other for n in kept]).reshape(len(kept), len(first)), kept
+    first, other = stage
+    fits = first.values <= max_values
+    kept = [n for n in repeats if fits and (n == 1 or other.values <= max_values)]
+    quantities = np.tile(first.quantities(latency), (len(kept), 1))
+    if any(n > 1 for n in kept):  # a table of measured blocks need not hold what nothing repeats
+        quantities += (np.array(kept)[:, None] - 1) * other.quantities(latency)
+    return quantities, kept
 
 
 def stage_level(
