@@ -71,7 +71,9 @@ def test_everything_that_a_run_is_makes_its_key():
         Run(CNN, 0, "digits", CONFIG),
     ]
     changes = {"epochs": 31, "batch_size": 65, "optimizer": "sgd", "learning_rate": 2e-3, "momentum": 0.8}
-    changes |= {"weight_decay": 0.1, "schedule": "cosine", "augment": "crop-flip"}
+    changes |= {"weight_decay": 0.1, "schedule": "cosine", "augment": "crop-flip", "nesterov": True, "compile": True}
+    changes |= {"warmup_epochs": 1, "label_smoothing": 0.1, "cutout": 2, "randaugment": 9, "mixup": 0.2, "ema": 0.9}
+    changes |= {"accumulate": 2, "precision": "bfloat16", "channels_last": True}
     assert set(changes) == set(TrainingConfig.model_fields)
     runs += [Run(MLP, 0, "digits", TrainingConfig(**{key: value})) for key, value in changes.items()]
     runs += [

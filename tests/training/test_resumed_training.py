@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from nnmass.architectures import DenseCNN, DenseMLP, WideResNet
-from nnmass.training import TrainingConfig, train
+from nnmass.errors import CheckpointError
+from nnmass.training import TrainingConfig, loop, train
 
 MLP = DenseMLP(width=6, depth=5, max_skips=8, in_features=5, num_classes=3)
 CNN = DenseCNN(widths=(3, 4), depth=(3, 4), max_skips=3, image_size=8, num_classes=3)
@@ -20,6 +21,26 @@ RUNS = {
     ),
     "dropout": (WRN, TrainingConfig(epochs=5, batch_size=64, optimizer="sgd")),
     "CNN, augmented": (CNN, TrainingConfig(epochs=5, batch_size=32, optimizer="sgd", augment="crop-flip")),
+    "CNN, everything": (
+        CNN,
+        TrainingConfig(
+            epochs=5,
+            batch_size=32,
+            optimizer="sgd",
+            nesterov=True,
+            schedule="cosine",
+            warmup_epochs=1.5,
+            label_smoothing=0.1,
+            augment="crop-flip",
+            cutout=4,
+            randaugment=9,
+            mixup=0.2,
+            ema=0.9,
+            accumulate=2,
+            precision="bfloat16",
+            channels_last=True,
+        ),
+    ),
 }
 RUN = """
 import sys, time
@@ -31,16 +52,21 @@ from nnmass.data import Dataset
 rng = np.random.default_rng(0)
 data = Dataset.from_arrays(rng.normal(size=(200, 5)), rng.integers(3, size=200), name="noise")
 spec = DenseMLP(width=6, depth=5, max_skips=8, in_features=5, num_classes=3)
-config = TrainingConfig(epochs=60, batch_size=32, schedule="cosine", learning_rate=0.01)
+config = TrainingConfig(epochs=60, batch_size=32, schedule="cosine", learning_rate=0.01, ema=0.9)
 """
 UNTIL_KILLED = """
+from nnmass.training import loop
+
 torch.set_num_threads(int(sys.argv[2]))
+step = loop._Loop._step
 
-def tell(epochs):
-    print(epochs, flush=True)
-    time.sleep(0.05)
+def told_step(self, *batch):
+    step(self, *batch)
+    print(self.state.epoch, self.state.step, flush=True)
+    time.sleep(0.01)
 
-train(spec, data, config, seed=3, checkpoint=sys.argv[1], device="cpu", progress=tell)
+loop._Loop._step = told_step
+train(spec, data, config, seed=3, checkpoint=sys.argv[1], checkpoint_seconds=float(sys.argv[3]), device="cpu")
 """
 
 
@@ -119,7 +145,9 @@ def test_an_interrupted_write_leaves_the_checkpoint_of_the_epoch_before(clusters
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", fail)
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(
+            CheckpointError, match=r"run\.pt: cannot be written \(disk full\); the checkpoint before it"
+        ):
             train(spec, clusters, config, checkpoint=path, device="cpu")
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["run.pt"]
@@ -128,12 +156,14 @@ def test_an_interrupted_write_leaves_the_checkpoint_of_the_epoch_before(clusters
     assert told == [2, 1, 1, 1]
 
 
-def test_a_killed_process_is_resumed_to_the_same_weights(tmp_path):
+@pytest.mark.parametrize("seconds", [0.0, 60.0], ids=["a checkpoint after each step", "after each epoch"])
+@pytest.mark.parametrize("steps", [2, 9, 23])  # of 5 in an epoch
+def test_a_killed_process_is_resumed_to_the_same_weights(tmp_path, steps, seconds):
     path = tmp_path / "run.pt"
-    command = [sys.executable, "-c", RUN + UNTIL_KILLED, str(path), str(torch.get_num_threads())]
+    command = [sys.executable, "-c", RUN + UNTIL_KILLED, str(path), str(torch.get_num_threads()), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for _ in range(4):
-            assert process.stdout.readline() == "1\n"
+        for _ in range(steps):
+            process.stdout.readline()
         process.kill()
     assert process.returncode == -signal.SIGKILL
     names = {}
@@ -141,7 +171,27 @@ def test_a_killed_process_is_resumed_to_the_same_weights(tmp_path):
     run, told = (names["spec"], names["data"], names["config"]), []
     resumed = train(*run, seed=3, checkpoint=path, device="cpu", progress=told.append)
     whole = train(*run, seed=3, device="cpu")
-    assert 4 <= told[0] < 60
     assert sum(told) == 60
     assert torch.equal(everything(resumed.model), everything(whole.model))
     assert resumed.to_dict() == whole.to_dict()
+
+
+def test_a_checkpoint_within_an_epoch_is_taken_up_there(clusters, tmp_path, monkeypatch):
+    spec, config = RUNS["sgd, cosine"]
+    path, seen = tmp_path / "run.pt", []
+    step = loop._Loop._step
+
+    def counted(self, *batch):
+        if len(seen) == 7:
+            raise KeyboardInterrupt
+        seen.append((self.state.epoch, self.state.step))
+        step(self, *batch)
+
+    monkeypatch.setattr(loop._Loop, "_step", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, clusters, config, checkpoint=path, checkpoint_seconds=0, device="cpu")
+    assert seen == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1)]
+    seen.clear()
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, clusters, config, checkpoint=path, checkpoint_seconds=0, device="cpu")
+    assert seen[0] == (1, 2)

@@ -125,7 +125,7 @@ def test_other_networks_are_refused_and_not_left_out(images):
 
 def test_augmentation_is_refused(images):
     mlp = DenseMLP(width=6, depth=3, max_skips=2, in_features=192, num_classes=3)
-    with pytest.raises(InvalidValueError, match="no augmentation, got augment='crop-flip'"):
+    with pytest.raises(InvalidValueError, match="no augment, got augment='crop-flip'"):
         train_stacked([mlp], images, TrainingConfig(augment="crop-flip"))
 
 

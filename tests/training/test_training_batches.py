@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from nnmass.data import Dataset
-from nnmass.training.batches import TensorSplit, crop_and_flip, epoch_batches, to_tensors
+from nnmass.training.augmentation import crop_and_flip
+from nnmass.training.batches import TensorSplit, to_tensors
 
 CPU = torch.device("cpu")
 
@@ -61,7 +62,7 @@ def test_augmentation_depends_on_its_generator_alone_and_leaves_the_images():
 
 def test_an_epoch_has_every_sample_once():
     split = TensorSplit(torch.arange(23.0)[:, None], torch.arange(23))
-    batches = list(epoch_batches(split, batch_size=10, seed=0, epoch=0))
+    batches = list(split.batches(batch_size=10, seed=0, epoch=0))
     assert [len(labels) for _, labels in batches] == [10, 10, 3]
     assert sorted(torch.cat([labels for _, labels in batches]).tolist()) == list(range(23))
     assert all(torch.equal(inputs[:, 0], labels.float()) for inputs, labels in batches)
@@ -71,7 +72,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     split = TensorSplit(torch.arange(23.0)[:, None], torch.arange(23))
 
     def order(seed, epoch):
-        return tuple(torch.cat([y for _, y in epoch_batches(split, batch_size=10, seed=seed, epoch=epoch)]).tolist())
+        return tuple(torch.cat([y for _, y in split.batches(batch_size=10, seed=seed, epoch=epoch)]).tolist())
 
     orders = {(seed, epoch): order(seed, epoch) for seed in range(3) for epoch in range(3)}
     assert len(set(orders.values())) == 9

@@ -32,7 +32,7 @@ class Run:
     @cached_property
     def key(self) -> str:
         """Identifies the run: a digest of all of the above."""
-        values = [self.spec.model_dump(mode="json"), self.seed, self.data, self.config.model_dump(mode="json")]
+        values = [self.spec.model_dump(mode="json"), self.seed, self.data, self.config.recorded()]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 

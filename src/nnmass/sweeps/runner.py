@@ -112,7 +112,7 @@ def _balanced(jobs: list[list[Run]], workers: int) -> list[list[Run]]:
 def train_job(job: Sequence[Run], data: Dataset, progress: Callable[[int], None] | None = None) -> list[StoredRun]:
     """Train the runs of one job and return their rows."""
     config, seed = job[0].config, job[0].seed
-    if isinstance(job[0].spec, DenseMLP) and config.augment == "none":
+    if isinstance(job[0].spec, DenseMLP) and not config.unstacked:
         specs = [run.spec for run in job if isinstance(run.spec, DenseMLP)]
         results = train_stacked(specs, data, config, seed=seed, progress=progress)
         return [

@@ -1,4 +1,4 @@
-"""torchvision, timm and onnx, imported where they are used."""
+"""Optional libraries, imported where they are used."""
 
 import sys
 from functools import cache
@@ -15,12 +15,14 @@ _EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
+    "accelerate": "training",
+    "tensorboard": "training",
 }
 _MISSING_OPERATOR = "operator torchvision::nms does not exist"
 
 
 def import_library(name: str) -> ModuleType:
-    """Import torchvision, timm or onnx, or a module of theirs.
+    """Import an optional library, or a module of it.
 
     Args:
         name: ``"timm"``, ``"torchvision.datasets"``, ...

@@ -1,15 +1,17 @@
-"""Training: one network in a plain loop, or many small ones in a stack."""
+"""Training: one network, or many small ones in a stack."""
 
 from nnmass.training.batches import check_fits
 from nnmass.training.checkpoint import load_weights, save_weights
 from nnmass.training.config import TrainingConfig, default_config
 from nnmass.training.loop import DivergedError, Progress, train
+from nnmass.training.metrics import Metrics
 from nnmass.training.result import TrainingResult
 from nnmass.training.stack import StackedDenseMLP
 from nnmass.training.stacked import train_stacked
 
 __all__ = [
     "DivergedError",
+    "Metrics",
     "Progress",
     "StackedDenseMLP",
     "TrainingConfig",

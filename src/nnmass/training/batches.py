@@ -6,13 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from nnmass.architectures import DenseMLP, Specification
 from nnmass.data import Dataset, Split
 from nnmass.errors import DataError
-
-_SHIFT = 4  # pixels
+from nnmass.training.augmentation import Pixels
 
 
 @dataclass(frozen=True)
@@ -30,15 +28,45 @@ class TensorSplit:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def batches(
+        self, *, batch_size: int, seed: int, epoch: int, start: int = 0, rank: int = 0, world: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of one epoch, in an order that seed and epoch alone decide.
+
+        Args:
+            batch_size: samples per batch, over all processes; the last batch may be smaller.
+            seed: of the run.
+            epoch: from 0.
+            start: batches that are left out, as they were seen before an interruption.
+            rank: which process this is; it gets every ``world``-th sample of a batch, perhaps none of the last one.
+            world: how many processes there are.
+        """
+        order = epoch_order(len(self), seed=seed, epoch=epoch).to(self.labels.device)
+        for index in order.split(batch_size)[start:]:
+            own = index[rank::world]
+            yield self.inputs[own], self.labels[own]
+
+    def in_order(self, *, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every sample once, in its own order, the processes each a share."""
+        yield from zip(
+            self.inputs[rank::world].split(batch_size), self.labels[rank::world].split(batch_size), strict=True
+        )
+
 
 def to_tensors(data: Dataset, split: Split, *, device: torch.device, flat: bool = False) -> TensorSplit:
     """Normalise a part of a data set and move it to a device; ``flat`` makes each input one row."""
     inputs = torch.from_numpy(split.inputs).to(device)
     scaled = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs.clone()
-    shape = (-1, *([1] * (scaled.ndim - 2)))
-    mean, std = (torch.tensor(v, dtype=scaled.dtype, device=device).view(shape) for v in (data.mean, data.std))
-    scaled.sub_(mean).div_(std)
+    pixels = pixels_of(data, device=device)
+    scaled.sub_(pixels.mean).div_(pixels.std)
     return TensorSplit(scaled.flatten(1) if flat else scaled, torch.from_numpy(split.labels).to(device))
+
+
+def pixels_of(data: Dataset, *, device: torch.device) -> Pixels:
+    """How the inputs of `to_tensors` come from the pixels of a data set."""
+    shape = (-1, *([1] * (len(data.input_shape) - 1)))
+    mean, std = (torch.tensor(v, dtype=torch.float32, device=device).view(shape) for v in (data.mean, data.std))
+    return Pixels(mean, std)
 
 
 def check_fits(spec: Specification, data: Dataset) -> None:
@@ -61,28 +89,3 @@ def check_fits(spec: Specification, data: Dataset) -> None:
 def epoch_order(count: int, *, seed: int, epoch: int) -> Tensor:
     """Order of the samples in one epoch: a function of seed and epoch alone, so that training can be resumed."""
     return torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(count))
-
-
-def epoch_batches(split: TensorSplit, *, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the batches of one epoch: inputs (batch, ...) and labels (batch,)."""
-    order = epoch_order(len(split), seed=seed, epoch=epoch).to(split.labels.device)
-    for index in order.split(batch_size):
-        yield split.inputs[index], split.labels[index]
-
-
-def crop_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift each image by up to 4 pixels each way, filling with the mean, and mirror half of them.
-
-    Args:
-        images: (batch, channels, h, w), normalised.
-        generator: on the CPU.
-    """
-    count, _, height, width = images.shape
-    padded = F.pad(images, (_SHIFT,) * 4)
-    top, left = (torch.randint(2 * _SHIFT + 1, (count,), generator=generator).to(images.device) for _ in range(2))
-    mirrored = torch.randint(2, (count,), generator=generator).to(images.device).bool()
-    rows = top[:, None] + torch.arange(height, device=images.device)
-    columns = left[:, None] + torch.arange(width, device=images.device)
-    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    sample = torch.arange(count, device=images.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[sample, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

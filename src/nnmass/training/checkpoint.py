@@ -1,36 +1,66 @@
-"""Checkpoints: written whole or not at all, read without running code from them."""
+"""Checkpoints as safetensors: written whole or not at all, read without running code from them."""
 
-import io
+import hashlib
+import json
 import os
-import pickle
-import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from nnmass import atomic
-from nnmass.errors import CheckpointError
+from nnmass.errors import CheckpointError, first_line
 
-_KEYS = {"run", "model", "optimizer", "train_loss", "validation_accuracy"}
-
-
-def save_checkpoint(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
-    """Write a checkpoint; a crash leaves the previous one."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    atomic.write_bytes(path, buffer.getvalue())
+_FORM = "nnmass checkpoint 1"
 
 
-def load_checkpoint(path: str | os.PathLike[str], *, run: dict[str, Any]) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run is resumed from.
+
+    Attributes:
+        tensors: by name: weights, the optimizer's state, moving averages, sums.
+        values: numbers and lists, as JSON holds them.
+    """
+
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """The tensors below a name."""
+        return {key.removeprefix(f"{name}/"): t for key, t in self.tensors.items() if key.startswith(f"{name}/")}
+
+
+def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint, *, run: dict[str, Any]) -> None:
+    """Write a checkpoint; a crash leaves the previous one.
+
+    Args:
+        path: the file.
+        checkpoint: what to keep.
+        run: describes the run.
+
+    Raises:
+        CheckpointError: it cannot be written, as on a full disk; the previous one stays.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    header = {"form": _FORM, "run": json.dumps(run), "values": json.dumps(checkpoint.values)}
+    try:
+        atomic.write_bytes(path, save(tensors, {**header, "digest": _digest(tensors, header)}))
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise CheckpointError(f"{path}: cannot be written ({reason}); the checkpoint before it is kept") from None
+
+
+def load_checkpoint(path: str | os.PathLike[str], *, run: dict[str, Any]) -> Checkpoint | None:
     """Read the checkpoint of a run, or None where there is none.
 
     Args:
         path: the file.
-        run: describes the run; it must equal the ``"run"`` of the checkpoint.
+        run: describes the run; it must equal that of the checkpoint.
 
     Raises:
         CheckpointError: damaged, or of another run.
@@ -38,19 +68,45 @@ def load_checkpoint(path: str | os.PathLike[str], *, run: dict[str, Any]) -> dic
     if not Path(path).exists():
         return None
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # PyTorch does not compare the checksums
-        state = torch.load(path, map_location="cpu", weights_only=True) if damaged is None else None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: damaged, or not a checkpoint ({reason})") from None
-    if not isinstance(state, dict) or not state.keys() >= _KEYS or not isinstance(state["run"], dict):
-        raise CheckpointError(f"{path}: damaged, or not a checkpoint")
-    found = state["run"]
+        with safe_open(path, "pt") as archive:
+            header = archive.metadata() or {}
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 - no mapping
+        digest = header.pop("digest", None)
+        if header.get("form") != _FORM or digest != _digest(tensors, header):
+            raise ValueError("its digest is not that of its content")
+        found, values = json.loads(header["run"]), json.loads(header["values"])
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint ({first_line(error)})") from None
     if found != run:
         different = sorted(key for key in {*found, *run} if found.get(key) != run.get(key))
         raise CheckpointError(f"{path}: belongs to a run with other {', '.join(different)}; remove it to start afresh")
-    return dict(state)
+    return Checkpoint(tensors, values)
+
+
+def _digest(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
+    """SHA-256 of names, header and bytes: safetensors checks none of them."""
+    digest = hashlib.sha256(json.dumps([sorted(header.items()), sorted(tensors)]).encode())
+    for name in sorted(tensors):
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data if tensors[name].numel() else b"")
+    return digest.hexdigest()
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The state of an optimizer, by parameter and name; its settings follow from the configuration."""
+    state = optimizer.state_dict()["state"]
+    return {f"{i}/{name}": torch.as_tensor(value) for i, own in state.items() for name, value in own.items()}
+
+
+def set_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Take up what `optimizer_tensors` gave."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        i, name = key.split("/")
+        like = parameters[int(i)]
+        laid_out = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor  # as the parameter is
+        state.setdefault(int(i), {})[name] = laid_out
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> Path:

@@ -8,6 +8,8 @@ from nnmass.architectures import DenseMLP, Specification, explain
 from nnmass.data import Dataset
 from nnmass.errors import InvalidValueError
 
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
 
 class TrainingConfig(BaseModel):
     """Everything that training depends on besides the specification, the data and the seed.
@@ -16,11 +18,22 @@ class TrainingConfig(BaseModel):
         epochs: passes over the training part.
         batch_size: samples per step; the last batch of an epoch may be smaller.
         optimizer: ``"adam"`` or ``"sgd"``.
-        learning_rate: at the start.
+        learning_rate: at the start, or after the warm-up.
         momentum: of SGD.
+        nesterov: whether SGD's momentum is Nesterov's.
         weight_decay: L2 penalty, as the optimizer applies it.
-        schedule: ``"constant"``, or ``"cosine"`` down to 0 over all steps.
+        schedule: ``"constant"``, or ``"cosine"`` down to 0 over all steps that follow the warm-up.
+        warmup_epochs: over which the learning rate rises linearly to its full value.
+        label_smoothing: share of the target that all classes have alike (arXiv:1512.00567).
         augment: ``"none"``, or ``"crop-flip"``: shifts by up to 4 pixels and horizontal flips, for images.
+        cutout: side of a square that is blanked out of each image, in pixels (arXiv:1708.04552); 0: none.
+        randaugment: magnitude, of at most 30, of two random operations on each image (arXiv:1909.13719); 0: none.
+        mixup: alpha of the Beta distribution by which images and labels are mixed (arXiv:1710.09412); 0: none.
+        ema: decay of the moving average of weights that is evaluated and kept; 0: none.
+        accumulate: parts of a batch whose gradients are added up before a step; norms see one part at a time.
+        precision: of the forward pass; ``"auto"`` is bfloat16 on CUDA, else float32.
+        channels_last: whether images and convolutions are laid out channel by channel within a pixel.
+        compile: whether the network is compiled.
 
     Raises:
         InvalidValueError: a value out of range.
@@ -34,15 +47,54 @@ class TrainingConfig(BaseModel):
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    nesterov: bool = False
     schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augment: Literal["none", "crop-flip"] = "none"
+    cutout: int = Field(default=0, ge=0)
+    randaugment: int = Field(default=0, ge=0, le=30)
+    mixup: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    accumulate: int = Field(default=1, ge=1)
+    precision: Precision = "auto"
+    channels_last: bool = False
+    compile: bool = False
 
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise InvalidValueError(f"training: {explain(error)}") from None
+        if self.warmup_epochs > self.epochs:
+            raise InvalidValueError(f"training: warmup_epochs {self.warmup_epochs} exceeds epochs {self.epochs}")
+        if self.accumulate > self.batch_size:
+            raise InvalidValueError(f"training: accumulate {self.accumulate} exceeds batch_size {self.batch_size}")
 
+    def recorded(self) -> dict[str, Any]:
+        """Values by which a run is known: what came after the first version counts only where it is made use of."""
+        values = self.model_dump(mode="json")
+        return {name: v for name, v in values.items() if name in _FIRST or v != type(self).model_fields[name].default}
+
+    @property
+    def alters_images(self) -> bool:
+        """Whether inputs must be images: they are shifted, blanked, distorted or mixed."""
+        return self.augment != "none" or bool(self.cutout or self.randaugment or self.mixup)
+
+    @property
+    def unstacked(self) -> tuple[str, ...]:
+        """Names of what was asked for that `train_stacked` cannot do."""
+        plain = TrainingConfig()
+        return tuple(name for name in _UNSTACKED if getattr(self, name) != getattr(plain, name))
+
+
+_FIRST = {
+    "epochs", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay", "schedule", "augment",
+}  # fmt: skip
+_UNSTACKED = (
+    "label_smoothing", "augment", "cutout", "randaugment", "mixup", "ema", "accumulate", "precision", "channels_last",
+    "compile",
+)  # fmt: skip
 
 _MLP = {
     "mnist": TrainingConfig(epochs=5),

@@ -1,27 +1,33 @@
 """Training one network: a plain loop."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nnmass.architectures import DenseMLP, Specification
 from nnmass.data import Dataset
 from nnmass.errors import DataError, NNMassError
-from nnmass.training.batches import TensorSplit, check_fits, crop_and_flip, epoch_batches, to_tensors
-from nnmass.training.checkpoint import load_checkpoint, save_checkpoint
+from nnmass.training.augmentation import Pixels, augmented, cross_entropy
+from nnmass.training.batches import TensorSplit, check_fits, pixels_of, to_tensors
 from nnmass.training.config import TrainingConfig
-from nnmass.training.optimizers import make_optimizer, set_learning_rate
+from nnmass.training.metrics import Metrics
+from nnmass.training.optimizers import set_learning_rate
+from nnmass.training.place import Place, find_place
 from nnmass.training.result import TrainingResult
+from nnmass.training.state import TrainingState
 
 Progress: TypeAlias = Callable[[int], None]
 """Called with the number of epochs that were finished since the last call."""
 
+CHECKPOINT_SECONDS = 60.0
+"""How often a checkpoint is written within an epoch; there is one after each epoch besides."""
 _EVALUATION_BATCH = 1_000
 _DROPOUT = 1  # sets its random numbers apart from those of augmentation
 
@@ -37,148 +43,223 @@ def train(
     *,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    metrics: Metrics | None = None,
     device: str | torch.device | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train the network of a specification on a data set.
 
-    Links, weights, batches and dropout follow from ``seed``; a run that was killed and resumed gives the weights of
-    one that was not, given the same number of threads.  On a CUDA device the forward pass runs in bfloat16.
+    Links, weights, batches, augmentation and dropout follow from ``seed``; a run that was killed at any step and
+    resumed gives the weights of one that was not, given the same number of threads.  Started several times by
+    ``accelerate launch``, the processes share every batch.
 
     Args:
         spec: the network.
         data: what to learn; the test part is measured once, after the last epoch.
         config: how to train; by default 30 epochs of Adam.
         seed: at least 0.
-        checkpoint: file to write after each epoch and to resume from; removed by nobody.
+        checkpoint: file to write after each epoch, and within it now and then, and to resume from; removed by nobody.
+        checkpoint_seconds: between checkpoints within an epoch.
+        metrics: gets a row per epoch.
         device: where; by default CUDA if there is any, else the CPU.
         progress: told of finished epochs.
 
     Raises:
         DataError: the data does not fit the specification.
-        CheckpointError: the checkpoint is damaged or of another run.
+        CheckpointError: the checkpoint is damaged or of another run, or cannot be written.
         DivergedError: the loss became infinite or not a number.
     """
     config = config or TrainingConfig()
     check_fits(spec, data)
-    if config.augment == "crop-flip" and len(data.input_shape) != 3:
-        raise DataError(f"{data.name}: crop-flip needs images, but its inputs have the shape {data.input_shape}")
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    flat = isinstance(spec, DenseMLP) and config.augment == "none"
+    if config.alters_images and len(data.input_shape) != 3:
+        raise DataError(
+            f"{data.name}: {_altering(config)} needs images, but its inputs have the shape {data.input_shape}"
+        )
+    place = find_place(device, config.precision)
+    flat = isinstance(spec, DenseMLP) and not config.alters_images
     parts = {
-        name: to_tensors(data, getattr(data, name), device=place, flat=flat) for name in ("train", "validation", "test")
+        name: to_tensors(data, getattr(data, name), device=place.device, flat=flat)
+        for name in ("train", "validation", "test")
     }
-    state = _State(spec, config, seed, place)
+    state = TrainingState(spec, config, seed, place)
     run = _describe(state.model.spec, data, config, seed)
-    done = state.resume(checkpoint, run)
-    if progress and done:
-        progress(done)
-    for epoch in range(done, config.epochs):
-        with _random_numbers_of(seed, epoch, place):
-            state.train_loss.append(_train_epoch(state, parts["train"], epoch))
-        state.validation_accuracy.append(accuracy(state.model, parts["validation"]))
+    state.resume(checkpoint, run)
+    if progress and state.epoch:
+        progress(state.epoch)
+    loop = _Loop(state, seed, pixels_of(data, device=place.device), checkpoint, checkpoint_seconds, run)
+    while state.epoch < config.epochs:
+        row = loop.epoch(parts["train"])
+        state.validation_accuracy.append(loop.accuracy(parts["validation"]))
+        state.epoch, state.step = state.epoch + 1, 0
+        state.loss.zero_()
         if checkpoint is not None:
             state.save(checkpoint, run)
+        if metrics is not None and place.first:
+            metrics.add({"epoch": state.epoch, **row, "validation_accuracy": state.validation_accuracy[-1]})
         if progress:
             progress(1)
+    test_accuracy = loop.accuracy(parts["test"])
+    state.swap_average()
     return TrainingResult(
         spec=state.model.spec,
         seed=seed,
         config=config,
         train_loss=tuple(state.train_loss),
         validation_accuracy=tuple(state.validation_accuracy),
-        test_accuracy=accuracy(state.model, parts["test"]),
+        test_accuracy=test_accuracy,
         model=state.model.eval(),
     )
 
 
+class _Loop:
+    """Epochs of a network in training."""
+
+    def __init__(
+        self,
+        state: TrainingState,
+        seed: int,
+        pixels: Pixels,
+        checkpoint: str | os.PathLike[str] | None,
+        checkpoint_seconds: float,
+        run: dict[str, Any],
+    ) -> None:
+        self.state, self.place, self.config = state, state.place, state.config
+        self.seed, self.pixels, self.run = seed, pixels, run
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.checkpoint_seconds = checkpoint_seconds
+
+    def epoch(self, part: TensorSplit) -> dict[str, float]:
+        """Train an epoch, or what is left of it, and say how it went."""
+        state, config, place = self.state, self.config, self.place
+        steps = -(-len(part) // config.batch_size)
+        state.forward.train()
+        began = saved = time.monotonic()
+        waited, seen = 0.0, 0
+        batches = part.batches(
+            batch_size=config.batch_size,
+            seed=self.seed,
+            epoch=state.epoch,
+            start=state.step,
+            rank=place.rank,
+            world=place.world,
+        )
+        with _random_state_kept(place.device):
+            while state.step < steps:
+                asked = time.monotonic()
+                inputs, labels = next(batches)
+                waited += time.monotonic() - asked
+                count = min(config.batch_size, len(part) - state.step * config.batch_size)
+                set_learning_rate(
+                    state.optimizer, config, step=state.epoch * steps + state.step, steps=config.epochs * steps
+                )
+                self._step(inputs, labels, count)
+                state.step += 1
+                seen += count
+                if self._due(saved) and state.step < steps:
+                    self._save()
+                    saved = time.monotonic()
+        total = float(place.total(state.loss))
+        mean = total / len(part)
+        if not np.isfinite(mean):
+            raise DivergedError(
+                f"the training loss became {mean} in epoch {state.epoch + 1} of {config.epochs} (seed {self.seed})"
+            )
+        state.train_loss.append(mean)
+        seconds = time.monotonic() - began
+        rate = state.optimizer.param_groups[0]["lr"]
+        return {
+            "train_loss": mean,
+            "learning_rate": rate,
+            "images_per_second": seen / seconds,
+            "waited_for_data": waited / seconds,
+        }
+
+    def _step(self, inputs: Tensor, labels: Tensor, count: int) -> None:
+        state, config, place = self.state, self.config, self.place
+        seed = (self.seed, state.epoch, state.step, place.rank)
+        torch.manual_seed(_number(*seed, _DROPOUT))
+        if config.alters_images:
+            inputs, labels = augmented(config, inputs, labels, self.pixels, seed=seed)
+        if config.channels_last and inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        state.optimizer.zero_grad()
+        pieces = list(zip(inputs.chunk(config.accumulate), labels.chunk(config.accumulate), strict=True))
+        for i, (some, theirs) in enumerate(pieces):
+            if i + 1 < len(pieces):
+                with place.apart(state.joined):
+                    self._backward(some, theirs, count)
+            else:
+                self._backward(some, theirs, count)
+        place.step(state.optimizer)
+        if config.ema:
+            state.follow()
+
+    def _backward(self, inputs: Tensor, labels: Tensor, count: int) -> None:
+        with self.place.forward():
+            logits = self.state.forward(inputs)
+        loss = cross_entropy(logits.float(), labels, label_smoothing=self.config.label_smoothing)
+        self.place.backward(loss * self.place.world / count)  # joined processes average their gradients
+        self.state.loss += loss.detach()
+
+    def _due(self, saved: float) -> bool:
+        """Whether a checkpoint within the epoch is due; the first process decides for all."""
+        if self.checkpoint is None:
+            return False
+        due = self.place.first and time.monotonic() - saved >= self.checkpoint_seconds
+        if self.place.world == 1:
+            return due
+        return bool(self.place.total(torch.tensor(float(due), device=self.place.device)))
+
+    def _save(self) -> None:
+        assert self.checkpoint is not None
+        self.state.save(self.checkpoint, self.run)
+
+    def accuracy(self, part: TensorSplit) -> float:
+        """Share of a part that is classified rightly, by the moving averages where there are any."""
+        self.state.swap_average()
+        with self.place.forward():
+            correct = self.place.total(count_correct(self.state.model, part, self.place))
+        self.state.swap_average()
+        return float(correct) / len(part)
+
+
 @torch.no_grad()
-def accuracy(model: nn.Module, part: TensorSplit) -> float:
-    """Share of inputs whose largest logit is that of their label; the model's mode is left as it was."""
+def count_correct(model: nn.Module, part: TensorSplit, place: Place) -> Tensor:
+    """Inputs, of this process, whose largest logit is that of their label; the model's mode is left as it was."""
     training = model.training
     model.eval()
+    correct = torch.zeros((), dtype=torch.int64, device=place.device)
     try:
-        batches = zip(part.inputs.split(_EVALUATION_BATCH), part.labels.split(_EVALUATION_BATCH), strict=True)
-        correct = sum(int((model(inputs).argmax(1) == labels).sum()) for inputs, labels in batches)
+        for inputs, labels in part.in_order(batch_size=_EVALUATION_BATCH, rank=place.rank, world=place.world):
+            correct += (model(inputs).argmax(1) == labels).sum()
     finally:
         model.train(training)
-    return correct / len(part)
-
-
-class _State:
-    """What changes while a network is trained, and what a checkpoint holds."""
-
-    def __init__(self, spec: Specification, config: TrainingConfig, seed: int, device: torch.device) -> None:
-        self.config, self.seed, self.device = config, seed, device
-        self.model: Any = spec.build(seed).to(device)
-        self.optimizer = make_optimizer(config, self.model.parameters())
-        self.train_loss: list[float] = []
-        self.validation_accuracy: list[float] = []
-
-    def resume(self, path: str | os.PathLike[str] | None, run: dict[str, Any]) -> int:
-        """Take up a checkpoint; returns the number of epochs that it has behind it."""
-        saved = load_checkpoint(path, run=run) if path is not None else None
-        if saved is None:
-            return 0
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.train_loss, self.validation_accuracy = saved["train_loss"], saved["validation_accuracy"]
-        return len(self.train_loss)
-
-    def save(self, path: str | os.PathLike[str], run: dict[str, Any]) -> None:
-        save_checkpoint(
-            path,
-            {
-                "run": run,
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "train_loss": self.train_loss,
-                "validation_accuracy": self.validation_accuracy,
-            },
-        )
-
-    def mixed_precision(self) -> AbstractContextManager[object]:
-        return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
+    return correct
 
 
 @contextmanager
-def _random_numbers_of(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """Make what dropout draws a function of seed and epoch alone; the caller's random state stays as it was."""
+def _random_state_kept(device: torch.device) -> Iterator[None]:
+    """Leave the caller's random state as it was; every step seeds its own."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(int(np.random.SeedSequence([seed, epoch, _DROPOUT]).generate_state(1)[0]))
         yield
 
 
-def _train_epoch(state: _State, part: TensorSplit, epoch: int) -> float:
-    config = state.config
-    augmentation = torch.Generator().manual_seed(int(np.random.SeedSequence([state.seed, epoch]).generate_state(1)[0]))
-    batches_per_epoch = -(-len(part) // config.batch_size)
-    total = torch.zeros((), device=state.device)
-    state.model.train()
-    batches = epoch_batches(part, batch_size=config.batch_size, seed=state.seed, epoch=epoch)
-    for i, (inputs, labels) in enumerate(batches):
-        seen = crop_and_flip(inputs, augmentation) if config.augment == "crop-flip" else inputs
-        set_learning_rate(
-            state.optimizer, config, step=epoch * batches_per_epoch + i, steps=config.epochs * batches_per_epoch
-        )
-        with state.mixed_precision():
-            loss: Tensor = F.cross_entropy(state.model(seen), labels)
-        state.optimizer.zero_grad()
-        loss.backward()
-        state.optimizer.step()
-        total += loss.detach() * len(labels)
-    mean = float(total) / len(part)
-    if not torch.isfinite(total):
-        raise DivergedError(
-            f"the training loss became {mean} in epoch {epoch + 1} of {config.epochs} (seed {state.seed})"
-        )
-    return mean
+def _number(*seed: int) -> int:
+    return int(np.random.SeedSequence(seed).generate_state(1)[0])
+
+
+def _altering(config: TrainingConfig) -> str:
+    """The first thing that needs images."""
+    if config.augment != "none":
+        return config.augment
+    return next(name for name in ("cutout", "randaugment", "mixup") if getattr(config, name))
 
 
 def _describe(spec: Specification, data: Dataset, config: TrainingConfig, seed: int) -> dict[str, Any]:
     return {
         "spec": spec.model_dump_json(),
         "data": f"{data.name} ({data.source}, digest {data.digest[:12]})",
-        "training": config.model_dump(),
+        "training": config.model_dump(mode="json"),
         "seed": seed,
     }

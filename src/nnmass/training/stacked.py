@@ -13,7 +13,7 @@ from nnmass.architectures import DenseMLP
 from nnmass.data import Dataset
 from nnmass.errors import InvalidValueError
 from nnmass.networks import DenseMLPNetwork
-from nnmass.training.batches import check_fits, epoch_batches, to_tensors
+from nnmass.training.batches import check_fits, to_tensors
 from nnmass.training.config import TrainingConfig
 from nnmass.training.loop import Progress
 from nnmass.training.optimizers import make_optimizer, set_learning_rate
@@ -38,7 +38,7 @@ def train_stacked(
     Args:
         specs: the networks: one width, in_features, num_classes and activation.
         data: what to learn.
-        config: how to train; no augmentation.
+        config: how to train, without what `TrainingConfig.unstacked` would name.
         seed: draws links, weights and batches, the same for all.
         device: where.
         progress: told of finished epochs, counted over all networks.
@@ -47,12 +47,13 @@ def train_stacked(
         One result per specification, in their order.
 
     Raises:
-        InvalidValueError: specifications that cannot be stacked, or augmentation.
+        InvalidValueError: specifications that cannot be stacked, or augmentation and the like.
         DataError: the data does not fit them.
     """
     config = config or TrainingConfig()
-    if config.augment != "none":
-        raise InvalidValueError(f"stacked training has no augmentation, got augment={config.augment!r}")
+    if config.unstacked:
+        name = config.unstacked[0]
+        raise InvalidValueError(f"stacked training has no {name}, got {name}={getattr(config, name)!r}")
     if not specs:
         raise InvalidValueError("no networks to stack")
     for spec in specs:
@@ -71,7 +72,7 @@ def train_stacked(
     steps = -(-len(train_part) // config.batch_size)
     for epoch in range(config.epochs):
         total = torch.zeros(len(models), device=place)
-        batches = epoch_batches(train_part, batch_size=config.batch_size, seed=seed, epoch=epoch)
+        batches = train_part.batches(batch_size=config.batch_size, seed=seed, epoch=epoch)
         for i, (inputs, labels) in enumerate(batches):
             set_learning_rate(optimizer, config, step=epoch * steps + i, steps=config.epochs * steps)
             total += stack.loss_and_gradients(inputs, labels) * len(labels)

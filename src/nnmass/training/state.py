@@ -1,0 +1,108 @@
+"""What changes while a network is trained, and what a checkpoint holds of it."""
+
+import os
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnmass.architectures import Specification
+from nnmass.training.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    optimizer_tensors,
+    save_checkpoint,
+    set_optimizer_tensors,
+)
+from nnmass.training.config import TrainingConfig
+from nnmass.training.optimizers import make_optimizer
+from nnmass.training.place import Place
+
+
+class TrainingState:
+    """A network in training.
+
+    Attributes:
+        model: the network itself, whose weights are kept.
+        joined: the same, joined with other processes where there are some.
+        forward: what is called: the same again, perhaps compiled.
+        optimizer: of its weights.
+        average: moving averages of its parameters and buffers, by name; empty without them.
+        epoch: that is being trained, from 0.
+        step: of the epoch, from 0.
+        loss: sum of the losses of this epoch's samples.
+        train_loss: mean loss of each finished epoch.
+        validation_accuracy: after each finished epoch.
+    """
+
+    def __init__(self, spec: Specification, config: TrainingConfig, seed: int, place: Place) -> None:
+        self.config, self.place = config, place
+        self.model: Any = spec.build(seed)
+        self.model.to(place.device)
+        if config.channels_last:
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.joined = place.joined(self.model)
+        self.forward: Any = torch.compile(self.joined) if config.compile else self.joined
+        self.optimizer = make_optimizer(config, self.model.parameters())
+        self.average = _floats(self.model, copied=True) if config.ema else {}
+        self.epoch = self.step = 0
+        self.loss = torch.zeros((), device=place.device, dtype=torch.float64)
+        self.train_loss: list[float] = []
+        self.validation_accuracy: list[float] = []
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Let the moving averages follow the weights by one step; they start as plain means."""
+        steps = self.epoch * 1_000_000 + self.step  # only its beginning matters
+        decay = min(self.config.ema, (1 + steps) / (10 + steps))
+        for name, tensor in _floats(self.model).items():
+            self.average[name].lerp_(tensor, 1 - decay)
+
+    @torch.no_grad()
+    def swap_average(self) -> None:
+        """Exchange weights and moving averages; twice is as before."""
+        for name, tensor in _floats(self.model).items() if self.average else ():
+            kept = tensor.clone()
+            tensor.copy_(self.average[name])
+            self.average[name].copy_(kept)
+
+    def resume(self, path: str | os.PathLike[str] | None, run: dict[str, Any]) -> None:
+        """Take up a checkpoint, if there is one."""
+        saved = load_checkpoint(path, run=run) if path is not None else None
+        if saved is None:
+            return
+        self.model.load_state_dict(saved.part("model"))
+        set_optimizer_tensors(self.optimizer, saved.part("optimizer"))
+        for name, tensor in saved.part("average").items():
+            self.average[name].copy_(tensor)
+        self.loss.copy_(saved.tensors["loss"] if self.place.first else torch.zeros(()))
+        values = saved.values
+        self.epoch, self.step = values["epoch"], values["step"]
+        self.train_loss, self.validation_accuracy = values["train_loss"], values["validation_accuracy"]
+        self.place.set_scaling(values["scaling"])
+
+    def save(self, path: str | os.PathLike[str], run: dict[str, Any]) -> None:
+        """Write a checkpoint, if this is the process that writes."""
+        parts: dict[str, dict[str, Tensor]] = {
+            "model": self.model.state_dict(),
+            "optimizer": optimizer_tensors(self.optimizer),
+            "average": self.average,
+        }
+        loss = self.place.total(self.loss.clone())  # of this epoch so far, over all processes
+        if self.place.first:
+            tensors = {f"{part}/{name}": tensor for part, own in parts.items() for name, tensor in own.items()}
+            values = {
+                "epoch": self.epoch,
+                "step": self.step,
+                "train_loss": self.train_loss,
+                "validation_accuracy": self.validation_accuracy,
+                "scaling": self.place.scaling(),
+            }
+            save_checkpoint(path, Checkpoint({**tensors, "loss": loss}, values), run=run)
+        self.place.wait()
+
+
+def _floats(model: nn.Module, *, copied: bool = False) -> dict[str, Tensor]:
+    """Parameters and buffers that can be averaged."""
+    found = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    return {name: tensor.detach().clone() for name, tensor in found.items()} if copied else found
