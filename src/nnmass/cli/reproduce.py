@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from nnmass.cli import experiments
+from nnmass.cli import experiments, image_experiments
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_json
+from nnmass.cli.output import console, print_json, print_table
 
 
 class Experiment(StrEnum):
@@ -20,6 +20,22 @@ class Experiment(StrEnum):
     ISOMETRY_MLP = "isometry-mlp"
     ISOMETRY_CNN = "isometry-cnn"
     IMAGENET_PUBLISHED = "imagenet-published"
+    CNN_CIFAR10 = "cnn-cifar10"
+    CNN_CIFAR100 = "cnn-cifar100"
+    RESNET_CIFAR10 = "resnet-cifar10"
+    WRN_CIFAR10 = "wrn-cifar10"
+    MOBILENET_CIFAR10 = "mobilenet-cifar10"
+    COMPRESS_CIFAR10 = "compress-cifar10"
+    MOBILENET_IMAGENET = "mobilenet-imagenet"
+    LIST = "list"
+
+
+class Scale(StrEnum):
+    """How large an experiment is run."""
+
+    SMOKE = "smoke"
+    SMALL = "small"
+    FULL = "full"
 
 
 EXPERIMENTS: dict[Experiment, experiments.Experiment] = {
@@ -32,14 +48,18 @@ EXPERIMENTS: dict[Experiment, experiments.Experiment] = {
 }
 WITHOUT_DATA = {Experiment.IMAGENET_PUBLISHED}
 _DATA = "digits"
+_SMOKE = {"seeds": 2, "epochs": 1}
 
 
 def reproduce(
-    experiment: Annotated[Experiment, typer.Argument(help="Which experiment.")],
-    data: o.DataOption = _DATA,
+    experiment: Annotated[Experiment, typer.Argument(help="Which experiment; list shows those on images.")],
+    scale: Annotated[
+        Scale | None, typer.Option(help="smoke: a minute on two cores; small: an hour or two; full: as published.")
+    ] = None,
+    data: o.OptionalDataOption = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the outcome; default: results/EXPERIMENT-DATA, or results/imagenet-published."),
+        typer.Option(help="Folder of the outcome; default: results/EXPERIMENT-DATA, for images EXPERIMENT-SCALE."),
     ] = None,
     seeds: Annotated[
         int | None,
@@ -68,28 +88,50 @@ def reproduce(
     imagenet-published: published ImageNet weights in groups of equal training: how well NN-Mass, parameters and MACs
     rank their accuracies, from the table imagenet-published/timm-results-imagenet.csv of --data-root; trains nothing.
 
-    Example: nnmass reproduce mlp-accuracy --data digits --epochs 5
+    cnn-cifar10, cnn-cifar100, resnet-cifar10, wrn-cifar10, mobilenet-cifar10: test accuracy of convolutional networks
+    against NN-Mass, parameters and MACs; compress-cifar10, mobilenet-imagenet: networks against cheaper ones of their
+    mass; nnmass reproduce list says what each costs at each scale. Their default scale is small.
+
+    Example: nnmass reproduce cnn-cifar10 --scale smoke
     """
     from nnmass import atomic
     from nnmass.provenance import provenance
 
-    if experiment in WITHOUT_DATA and (data, seeds, epochs) != (_DATA, None, None):
-        raise typer.BadParameter(f"{experiment} trains nothing, and takes no --data, --seeds or --epochs")
-    name = experiment if experiment in WITHOUT_DATA else f"{experiment}-{Path(data).name}"
+    if experiment is Experiment.LIST:
+        _list(as_json=as_json)
+        return
+    if experiment in WITHOUT_DATA and (data, seeds, epochs, scale) != (None, None, None, None):
+        raise typer.BadParameter(f"{experiment} trains nothing, and takes no --data, --seeds, --epochs or --scale")
+    on_images = experiment not in EXPERIMENTS
+    size = scale or Scale.SMALL
+    used = data or (image_experiments.data_of(experiment.value, size.value) if on_images else _DATA)
+    name = experiment if experiment in WITHOUT_DATA else f"{experiment}-{Path(used).name}"
+    smoke = _SMOKE if size is Scale.SMOKE and not on_images else {}
     request = experiments.Request(
-        folder=out or Path("results") / name,
-        data=data,
+        folder=out or Path("results") / (f"{experiment}-{size}" if on_images else name),
+        data=used,
         data_root=data_root,
         segments=segments,
-        seeds=seeds,
-        epochs=epochs,
+        seeds=seeds or smoke.get("seeds"),
+        epochs=epochs or smoke.get("epochs"),
         workers=workers,
         quiet=as_json,
     )
-    outcome = EXPERIMENTS[experiment](request)
+    if on_images:
+        outcome = image_experiments.run(experiment.value, request, size.value)
+    else:
+        outcome = EXPERIMENTS[experiment](request)
     summary = {"provenance": provenance(seed=0), **outcome}
     atomic.write_json(request.folder / "summary.json", summary)
     if as_json:
         print_json(summary)
     else:
         console.print(f"written to {request.folder}")
+
+
+def _list(*, as_json: bool) -> None:
+    columns, rows = image_experiments.listing()
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        print_table("Experiments on images; the others are in nnmass reproduce --help", columns, rows)

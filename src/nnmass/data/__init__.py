@@ -5,6 +5,7 @@ from nnmass.data.dataset import Dataset, Split, set_apart
 from nnmass.data.folder import read_folder, read_npz
 from nnmass.data.idx import read_idx
 from nnmass.data.parquet import read_parquet
+from nnmass.data.reduction import reduced
 from nnmass.data.synthetic import circle, linear
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "read_idx",
     "read_npz",
     "read_parquet",
+    "reduced",
     "set_apart",
 ]

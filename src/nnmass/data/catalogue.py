@@ -48,7 +48,8 @@ def load_data(
 
     ``digits`` (scikit-learn's 8x8 digits), ``linear`` and ``circle`` (arXiv:1910.00780) need no files.  ``mnist``,
     ``fashion-mnist``, ``cifar10`` and ``cifar100`` are looked for below ``root``, else downloaded by torchvision.  Any
-    other name is a path: a NumPy archive (``.npz`` with x and y), or a folder of images or Parquet files.
+    other name is a path: a NumPy archive (``.npz`` with x and y), or a folder of images or Parquet files, which may lie
+    below ``root``.
 
     Args:
         name: a name or a path.
@@ -73,6 +74,9 @@ def load_data(
     if name in _TORCHVISION:
         return _with_files(name, Path(root or os.environ.get("NNMASS_DATA") or "."), download=download)
     path = Path(name)
+    below = Path(root or os.environ.get("NNMASS_DATA") or ".") / name
+    if name and not path.is_dir() and below.is_dir():
+        return replace(read_folder(below, image_size=image_size), source=name)
     if name and path.is_dir():
         return read_folder(path, image_size=image_size)
     if path.suffix == ".npz" and path.is_file():

@@ -3,6 +3,15 @@
 from nnmass.experiments.calibration import calibrate, calibration_grid
 from nnmass.experiments.compression import measure_compression, train_compressed
 from nnmass.experiments.convergence import MEASURES, Convergence, LossCurve, convergence, convergence_grid
+from nnmass.experiments.image_accuracy import ImageAccuracy, Pair, image_accuracy
+from nnmass.experiments.image_catalogue import (
+    STUDIES,
+    AccuracyStudy,
+    CompressionStudy,
+    Study,
+    training_macs,
+)
+from nnmass.experiments.image_compression import ImageCompression, image_compression
 from nnmass.experiments.imagenet_published import ImagenetPublished, PublishedGroup, imagenet_published
 from nnmass.experiments.imagenet_verdict import verdict, with_interval
 from nnmass.experiments.isometry import IsometryExperiment, isometry_cnn, isometry_mlp
@@ -14,6 +23,7 @@ from nnmass.experiments.outcome import CompressionOutcome
 from nnmass.experiments.published_models import PublishedModel, published_models
 from nnmass.experiments.published_rows import Analyser, Analysis, PublishedRow, analyse, published_rows
 from nnmass.experiments.recipe_groups import RECIPE_GROUPS, RecipeGroup
+from nnmass.experiments.scales import SCALES, Scale, Size
 from nnmass.experiments.spread import Spread, spread_of_means
 from nnmass.experiments.verification import Measured, Verification, verify
 
@@ -21,23 +31,33 @@ __all__ = [
     "EXPLAINING",
     "MEASURES",
     "RECIPE_GROUPS",
+    "SCALES",
+    "STUDIES",
+    "AccuracyStudy",
     "Analyser",
     "Analysis",
     "CompressionOutcome",
+    "CompressionStudy",
     "Condition",
     "Convergence",
     "CurveFit",
+    "ImageAccuracy",
+    "ImageCompression",
     "ImagenetPublished",
     "IsometryExperiment",
     "IsometryRow",
     "LossCurve",
     "MLPAccuracy",
     "Measured",
+    "Pair",
     "PublishedGroup",
     "PublishedModel",
     "PublishedRow",
     "RecipeGroup",
+    "Scale",
+    "Size",
     "Spread",
+    "Study",
     "TheoryError",
     "Verification",
     "analyse",
@@ -46,6 +66,8 @@ __all__ = [
     "convergence",
     "convergence_grid",
     "evenly_spread",
+    "image_accuracy",
+    "image_compression",
     "imagenet_published",
     "isometry_cnn",
     "isometry_mlp",
@@ -59,6 +81,7 @@ __all__ = [
     "published_rows",
     "spread_of_means",
     "train_compressed",
+    "training_macs",
     "verdict",
     "verify",
     "with_interval",

@@ -21,7 +21,7 @@ from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.ranking import outcomes_line, ranking_rows, write_ranking
 from nnmass.reporting.spectrum import spectrum_figure
 from nnmass.reporting.style import COLOURS, picture, save
-from nnmass.reporting.tables import comparison_rows
+from nnmass.reporting.tables import comparison_rows, equal_mass_rows
 from nnmass.reporting.topology import topology_figure
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "design_rows",
     "design_summary",
     "difference_figure",
+    "equal_mass_rows",
     "front_figure",
     "front_rows",
     "imagenet_figure",

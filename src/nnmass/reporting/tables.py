@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from nnmass.prediction import Comparison
+from nnmass.experiments import Pair
+from nnmass.prediction import Comparison, Network
 
 TextTable: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
 
@@ -31,3 +32,18 @@ def comparison_rows(comparison: Comparison) -> TextTable:
 
 def _with_interval(value: float, interval: tuple[float, float]) -> str:
     return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+
+
+def equal_mass_rows(pairs: Sequence[Pair], *, most: int = 10) -> TextTable:
+    """Pairs of networks of equal mass: depth, costs and accuracies of the cheap and of the dear one."""
+    columns = ("depth", "NN-Mass", "params", "MACs", "accuracy", "against depth", "params", "MACs", "accuracy")
+    rows = []
+    for pair in pairs[:most]:
+        cheap, dear = _described(pair.cheap), _described(pair.dear)
+        rows.append((cheap[0], f"{pair.cheap.nn_mass:,.1f}", *cheap[1:], *dear))
+    return columns, rows
+
+
+def _described(network: Network) -> tuple[str, str, str, str]:
+    accuracy = f"{100 * network.accuracy:.2f} ± {100 * network.accuracy_std:.2f} %"
+    return str(network.group), f"{network.params:,}", f"{network.macs:,}", accuracy

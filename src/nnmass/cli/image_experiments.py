@@ -1,0 +1,136 @@
+"""What ``nnmass reproduce`` does for the experiments on images, and the list of them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nnmass.cli import options as o
+from nnmass.cli.output import console, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from nnmass.architectures import Specification
+    from nnmass.cli.experiments import Request
+    from nnmass.data import Dataset
+    from nnmass.experiments import AccuracyStudy, CompressionStudy, Scale
+    from nnmass.sweeps import RunStore
+    from nnmass.training import TrainingConfig
+
+_JPEG = "The data is a JPEG re-encoding of CIFAR-10: accuracies lie somewhat below those on the original."
+_MACS_PER_SECOND = {"two cores": 2e10, "H100 (assumed)": 5e12}
+"""Rates of training by which the list of experiments estimates times: DenseCNNs on two cores, and a guess."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What an experiment on images works with."""
+
+    scale: "Scale"
+    specs: "list[Specification]"
+    data: "Dataset"
+    store: "RunStore"
+    config: "TrainingConfig"
+    seeds: int
+    title: str
+    request: "Request"
+
+
+def run(name: str, request: "Request", scale: "Scale") -> dict[str, Any]:
+    """Run an experiment on images at a scale; writes its pictures and rows to the request's folder."""
+    from nnmass.experiments import STUDIES, AccuracyStudy
+    from nnmass.sweeps import RunStore
+
+    study = STUDIES[name]
+    size = study.sizes[scale]
+    data = size.data(o.read_data(request.data, request.data_root, request.segments))
+    config, seeds = size.config(epochs=request.epochs), request.seeds or size.seeds
+    title = f"{name}, {scale}: {data.name}, {config.epochs} epochs, {seeds} seeds"
+    store = RunStore(request.folder / "runs.sqlite")
+    bench = Bench(scale, study.networks(data, scale), data, store, config, seeds, title, request)
+    outcome = _accuracy(study, bench) if isinstance(study, AccuracyStudy) else _compression(study, bench)
+    store.export(request.folder / "runs.csv")
+    said = [*outcome["verdict"], *([_JPEG] if "jpeg" in data.source else [])]
+    for sentence in said if not request.quiet else ():
+        console.print(sentence, markup=False)
+    training = config.model_dump(mode="json")
+    return {"scale": scale, "data": f"{data.name} ({data.source})", "training": training, **outcome, "verdict": said}
+
+
+def _accuracy(study: "AccuracyStudy", bench: Bench) -> dict[str, Any]:
+    from nnmass import reporting
+    from nnmass.experiments import image_accuracy
+
+    with progress_bar(bench.title) as progress:
+        outcome = image_accuracy(
+            bench.specs,
+            bench.data,
+            bench.store,
+            bench.config,
+            unseen=study.unseen(bench.scale),
+            seeds=bench.seeds,
+            workers=bench.request.workers,
+            progress=progress,
+        )
+    figure = reporting.accuracy_figure(outcome.comparison, title=bench.title)
+    reporting.save(figure, bench.request.folder / "accuracy.png")
+    if not bench.request.quiet:
+        print_table(bench.title, *reporting.comparison_rows(outcome.comparison))
+        if outcome.pairs:
+            print_table("Equal NN-Mass, very different cost", *reporting.equal_mass_rows(outcome.pairs))
+    return outcome.to_dict()
+
+
+def _compression(study: "CompressionStudy", bench: Bench) -> dict[str, Any]:
+    from nnmass import reporting
+    from nnmass.experiments import image_compression
+
+    outcome = image_compression(
+        bench.specs,
+        bench.data,
+        bench.store,
+        bench.config,
+        progress_bar,
+        keep_macs=study.keep_macs[bench.scale],
+        seeds=max(bench.seeds, 2),
+        workers=bench.request.workers,
+    )
+    figure = reporting.difference_figure(outcome.outcomes, title=bench.title)
+    reporting.save(figure, bench.request.folder / "difference.png")
+    for one in outcome.outcomes if not bench.request.quiet else ():
+        print_table(f"NN-Mass {one.compression.reference.nn_mass:,.1f}", *reporting.compression_rows(one))
+    values = outcome.to_dict()
+    return {**values, "verdict": [*values["verdict"], f"For comparison, {study.published}."]}
+
+
+def listing() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns and rows of all experiments on images: networks, runs and estimated cost at every scale."""
+    import numpy as np
+
+    from nnmass.data import Dataset, Split
+    from nnmass.experiments import SCALES, STUDIES, training_macs
+
+    whole = {"cifar10": (32, 10, 45_000), "cifar100": (32, 100, 45_000), "tiny-imagenet-100": (64, 100, 45_000)}
+    imagenet = (224, 1_000, 1_281_167)
+    rows = []
+    for name, study in STUDIES.items():
+        for scale in SCALES:
+            data = "ImageNet" if name.endswith("imagenet") and scale == "full" else data_of(name, scale)
+            size = study.sizes[scale]
+            side, classes, train = imagenet if data == "ImageNet" else whole[study.data]
+            side = size.image_size or side
+            one = Split(np.zeros((1, 3, side, side), np.uint8), np.zeros(1, np.int64))
+            specs = study.networks(Dataset(data, one, one, one, classes), scale)
+            macs = training_macs(specs, size, train=train)
+            times = (_duration(macs / rate) for rate in _MACS_PER_SECOND.values())
+            rows.append((name, scale, data, f"{len(specs)} × {size.seeds}", str(size.epochs), f"{macs:.1e}", *times))
+    return ("name", "scale", "data", "networks × seeds", "epochs", "MACs", *_MACS_PER_SECOND), rows
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:,.0f} min" if minutes < 120 else f"{minutes / 60:,.0f} h"
+
+
+def data_of(name: str, scale: "Scale") -> str:
+    """The data set of an experiment on images, unless another is given; digits for a try-out."""
+    from nnmass.experiments import STUDIES
+
+    return "digits" if scale == "smoke" else STUDIES[name].data

@@ -1,0 +1,113 @@
+"""The networks of the experiments on images, at each scale."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from nnmass.architectures import CifarResNet, DenseCNN, MobileNetV2, Specification, WideResNet
+from nnmass.data import Dataset
+from nnmass.experiments.scales import Scale
+
+Networks: TypeAlias = Callable[[Dataset, Scale], list[Specification]]
+"""The networks of an experiment, for images and classes of a data set."""
+
+DENSE_DEPTHS: dict[Scale, tuple[int, ...]] = {
+    "smoke": (8, 10, 12),
+    "small": (8, 10, 13, 16),
+    "full": (10, 13, 16, 21, 12, 18),  # per cell: the paper's 31, 40, 49, 64 layers, and two that it has not
+}
+UNSEEN_DENSE_DEPTHS: dict[Scale, tuple[int, ...]] = {"smoke": (10,), "small": (10, 16), "full": (12, 18)}
+"""Depths of a cell that are predicted from the others."""
+_DENSE_WIDTHS: dict[Scale, tuple[int, ...]] = {"smoke": (2, 4, 4), "small": (8, 16, 32), "full": (32, 64, 128)}
+_SKIPS_PER_WIDTH: dict[Scale, tuple[float, ...]] = {
+    "smoke": (0.5, 2.0),
+    "small": (0.25, 0.5, 1.0, 2.0, 3.0, 4.0),
+    "full": (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0),
+}
+_STAGE_WIDTHS: dict[Scale, tuple[int, ...]] = {"smoke": (4, 8, 8), "small": (8, 16, 32), "full": (16, 32, 64)}
+
+
+def dense_cnns(data: Dataset, scale: Scale) -> list[Specification]:
+    """DenseCNNs of one width, several depths, and from few skips to many."""
+    return dense_cnns_of(data, _DENSE_WIDTHS[scale], DENSE_DEPTHS[scale], _SKIPS_PER_WIDTH[scale])
+
+
+def dense_cnns_of(
+    data: Dataset, widths: Sequence[int], depths: Sequence[int], skips_per_width: Sequence[float]
+) -> list[Specification]:
+    """Every depth with every number of skips, the same multiple of its width in each cell."""
+    channels, side, _ = data.input_shape
+    return [
+        DenseCNN(
+            widths=tuple(widths),
+            depth=depth,
+            max_skips=tuple(max(round(times * width), 1) for width in widths),
+            image_size=side,
+            in_channels=channels,
+            num_classes=data.num_classes,
+        )
+        for depth, times in itertools.product(depths, skips_per_width)
+    ]
+
+
+def resnets(data: Dataset, scale: Scale) -> list[Specification]:
+    """ResNets for CIFAR: blocks per stage vary, alike and shifted between stages."""
+    choices: dict[Scale, list[tuple[int, int, int]]] = {
+        "smoke": [(1, 1, 1), (1, 1, 2), (2, 1, 1), (2, 2, 2)],
+        "small": list(itertools.product((1, 2, 3), (1, 2, 3), (1, 2, 3))),
+        "full": [(3, 3, 3), (5, 5, 5), (7, 7, 7), (9, 9, 9), (2, 3, 7), (7, 3, 2), (3, 5, 10), (10, 5, 3), (2, 9, 5)],
+    }
+    channels, side, _ = data.input_shape
+    return [
+        CifarResNet(
+            layers=layers,
+            widths=_STAGE_WIDTHS[scale],
+            image_size=side,
+            in_channels=channels,
+            num_classes=data.num_classes,
+        )
+        for layers in choices[scale]
+    ]
+
+
+def wide_resnets(data: Dataset, scale: Scale) -> list[Specification]:
+    """Wide-ResNets: depth and width."""
+    choices: dict[Scale, list[tuple[int, int]]] = {
+        "smoke": [(10, 1), (16, 1), (22, 1)],
+        "small": list(itertools.product((10, 16, 22, 28), (1, 2))),
+        "full": list(itertools.product((10, 16, 22, 28, 40), (1, 2, 4, 8))),
+    }
+    channels, side, _ = data.input_shape
+    return [
+        WideResNet(depth=depth, widen_factor=widen, image_size=side, in_channels=channels, num_classes=data.num_classes)
+        for depth, widen in choices[scale]
+    ]
+
+
+def mobilenets(data: Dataset, scale: Scale) -> list[Specification]:
+    """MobileNetV2s for small images: expansions and blocks per stage vary, the first strides are 1."""
+    choices: dict[Scale, tuple[tuple[int, ...], tuple[int, ...]]] = {
+        "smoke": ((3, 6), (2, 3)),
+        "small": ((3, 4, 6), (2, 3, 4)),
+        "full": ((2, 3, 4, 6), (2, 3, 4, 5, 6)),
+    }
+    expansions, repeats = choices[scale]
+    width = {"smoke": 0.25, "small": 0.5, "full": 1.0}[scale]
+    channels, side, _ = data.input_shape
+    return [
+        MobileNetV2(
+            stages=(
+                (1, 16, 1, 1),
+                (t, 24, n, 1),
+                (t, 32, n, 1 if scale == "full" else 2),
+                (t, 64, n, 2),
+                (t, 96, n, 1),
+                *([(t, 160, n, 2), (t, 320, 1, 1)] if scale == "full" else []),
+            ),
+            width_mult=width,
+            image_size=side,
+            in_channels=channels,
+            num_classes=data.num_classes,
+        )
+        for t, n in itertools.product(expansions, repeats)
+    ]

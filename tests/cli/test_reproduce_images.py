@@ -1,0 +1,49 @@
+import json
+
+import pytest
+
+from nnmass.experiments import STUDIES
+
+PICTURES = {"accuracy.png", "difference.png"}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_experiment_runs_as_a_try_out(nnmass, tmp_path, name):
+    result = nnmass("reproduce", name, "--scale", "smoke", "--out", tmp_path, "--workers", 1, "--json")
+    assert result.code == 0, result.err
+    values = result.json()
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"runs.sqlite", "runs.csv", "summary.json"} <= written
+    assert len(written & PICTURES) == 1
+    assert values == json.loads((tmp_path / "summary.json").read_text())
+    assert values["scale"] == "smoke"
+    assert values["data"].startswith("digits, ")
+    assert values["verdict"]
+
+
+def test_the_list_says_what_each_costs(nnmass):
+    rows = nnmass("reproduce", "list", "--json").json()
+    assert {row["name"] for row in rows} == set(STUDIES)
+    assert len(rows) == 3 * len(STUDIES)
+    for name in STUDIES:
+        macs = [float(row["MACs"]) for row in rows if row["name"] == name]
+        assert macs == sorted(macs)
+    assert "cnn-cifar10" in nnmass("reproduce", "list").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("cnn-cifar10", "--scale", "huge"), 2, "'huge' is not one of"),
+        (("cnn-cifar10", "--scale", "smoke", "--data", "nowhere"), 1, "data 'nowhere' is neither one of"),
+        (("cnn-cifar10", "--scale", "smoke", "--data", "linear"), 1, "linear: needs square images"),
+        (("cnn-cifar100", "--scale", "full", "--data-root", "/nonexistent"), 1, "cifar100"),
+        (("imagenet-published", "--scale", "smoke"), 2, "takes no --data, --seeds, --epochs or --scale"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(nnmass, tmp_path, monkeypatch, arguments, code, message):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = nnmass("reproduce", *arguments, "--out", tmp_path / "out")
+    assert result.code == code
+    assert message in " ".join(result.err.replace("│", " ").split())
+    assert result.err.count("\n") == 1
