@@ -190,3 +190,36 @@ def test_no_theory_and_no_mends_for_residual_networks(nnmass, tmp_path, spec):
     shown = nnmass("isometry", path, "--inputs", "4", "--initialisations", "2")
     assert shown.code == 0
     assert f"No theory: the theory covers DenseMLP and DenseCNN, got {spec.family}" in shown.out
+
+
+RECIPE = {"warmup_epochs": 0.5, "label_smoothing": 0.1, "ema": 0.9, "optimizer": "sgd"}
+
+
+def test_a_recipe_says_how_to_train(nnmass, reference, tmp_path):
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps(RECIPE))
+    out = tmp_path / "out"
+    arguments = ("train", reference, "--data", "digits", "--epochs", 1, "--recipe", recipe, "--optimizer", "adam")
+    result = nnmass(*arguments, "--tensorboard", "--device", "cpu", "--out", out, "--json")
+    assert result.code == 0, result.err
+    training = result.json()["training"]
+    assert {name: training[name] for name in RECIPE} == {**RECIPE, "optimizer": "adam"}
+    assert {path.name for path in out.iterdir()} >= {"metrics.jsonl", "tensorboard", "checkpoint.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "recipe.json: cannot be read as JSON (No such file or directory)"),
+        ("{", "recipe.json: cannot be read as JSON"),
+        ("[1]", "recipe.json: must hold an object, got list"),
+        ('{"warmup": 1}', "training: warmup extra inputs are not permitted, got 1"),
+    ],
+)
+def test_a_recipe_that_is_none(nnmass, reference, tmp_path, content, message):
+    recipe = tmp_path / "recipe.json"
+    if content is not None:
+        recipe.write_text(content)
+    result = nnmass("train", reference, "--recipe", recipe, "--out", tmp_path / "out")
+    assert result.code in (1, 2)
+    assert message in " ".join(result.err.split())

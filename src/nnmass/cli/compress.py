@@ -61,6 +61,7 @@ def compress(
     learning_rate: o.RateOption = None,
     schedule: o.ScheduleOption = None,
     augment: o.AugmentOption = None,
+    recipe: o.RecipeOption = None,
     workers: o.WorkersOption = None,
     data_root: o.RootOption = None,
     segments: o.SegmentsOption = 20,
@@ -119,10 +120,11 @@ def compress(
             learning_rate=learning_rate,
             schedule=schedule,
             augment=augment,
+            recipe=recipe,
         )
         store = RunStore(out / "runs.sqlite")
         if verify:
-            checkpoint = out / "checkpoint.pt"
+            checkpoint = out / "checkpoint.safetensors"
             model = train_compressed(compression, dataset, store, config, progress_bar, checkpoint=checkpoint)
             weights = f"trained on {dataset.name}, seed 0"
         outcome = measure_compression(

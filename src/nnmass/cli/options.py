@@ -1,5 +1,6 @@
 """Options that several commands share, and the reading of numbers as people write them."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -109,6 +110,15 @@ BatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, help="Sa
 RateOption = Annotated[float | None, typer.Option("--learning-rate", help="At the start.")]
 OptimizerOption = Annotated[str | None, typer.Option("--optimizer", help="adam or sgd.")]
 ScheduleOption = Annotated[str | None, typer.Option("--schedule", help="constant or cosine.")]
+RecipeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        metavar="FILE.json",
+        help="How to train, as JSON: warmup_epochs, label_smoothing, cutout, mixup, ema, precision, …; single options "
+        "come before it.",
+    ),
+]
 AugmentOption = Annotated[str | None, typer.Option("--augment", help="none or crop-flip.")]
 
 
@@ -154,9 +164,24 @@ def read_data(name: str, root: Path | None, segments: int, spec: "Specification 
     return load_data(name, root=root, num_segments=segments, image_size=size)
 
 
-def training_config(spec: "Specification", data: "Dataset", **given: Any) -> "TrainingConfig":
-    """Return the default configuration for this network and data, with what was given in its place."""
+def training_config(
+    spec: "Specification", data: "Dataset", *, recipe: Path | None = None, **given: Any
+) -> "TrainingConfig":
+    """Return the default configuration for this network and data, with a recipe's and what was given in its place."""
     from nnmass.training import TrainingConfig, default_config
 
     changes = {name: value for name, value in given.items() if value is not None}
-    return TrainingConfig(**(default_config(spec, data).model_dump() | changes))
+    return TrainingConfig(**(default_config(spec, data).model_dump() | _recipe(recipe) | changes))
+
+
+def _recipe(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise typer.BadParameter(f"{path}: cannot be read as JSON ({reason})", param_hint="--recipe") from None
+    if not isinstance(values, dict):
+        raise typer.BadParameter(f"{path}: must hold an object, got {type(values).__name__}", param_hint="--recipe")
+    return values

@@ -25,6 +25,7 @@ def sweep(
     learning_rate: o.RateOption = None,
     schedule: o.ScheduleOption = None,
     augment: o.AugmentOption = None,
+    recipe: o.RecipeOption = None,
     workers: o.WorkersOption = None,
     export: Annotated[Path | None, typer.Option(help="Write all runs of the store to this .csv or .parquet.")] = None,
     data_root: o.RootOption = None,
@@ -52,6 +53,7 @@ def sweep(
         learning_rate=learning_rate,
         schedule=schedule,
         augment=augment,
+        recipe=recipe,
     )
     opened = RunStore(store)
     with progress_bar(f"{len(specs)} networks × {seeds} seeds on {dataset.name}") as progress:

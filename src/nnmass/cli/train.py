@@ -1,5 +1,6 @@
 """``nnmass train``: one network."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -20,18 +21,24 @@ def train(
     learning_rate: o.RateOption = None,
     schedule: o.ScheduleOption = None,
     augment: o.AugmentOption = None,
+    recipe: o.RecipeOption = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: cuda if there is any.")] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write metrics for TensorBoard too.")] = False,
     data_root: o.RootOption = None,
     segments: o.SegmentsOption = 20,
     as_json: o.JsonOption = False,
 ) -> None:
-    """Train the network of a specification; killed and called again, it goes on from the last epoch.
+    """Train the network of a specification; killed and called again, it goes on where it was.
+
+    Rows of metrics.jsonl say how each epoch went.  Started by accelerate launch -m nnmass train …, several GPUs share
+    every batch.
 
     Example: nnmass train examples/reference.json --data digits --epochs 5 --out runs/reference
     """
     from nnmass import atomic
     from nnmass.architectures import load_spec
     from nnmass.provenance import provenance
-    from nnmass.training import save_weights
+    from nnmass.training import Metrics, is_first, save_weights
     from nnmass.training import train as train_network
 
     loaded = load_spec(spec)
@@ -45,8 +52,11 @@ def train(
         learning_rate=learning_rate,
         schedule=schedule,
         augment=augment,
+        recipe=recipe,
     )
-    with progress_bar(f"training on {dataset.name}") as progress:
+    metrics = Metrics(out, tensorboard=tensorboard)
+    bar = progress_bar(f"training on {dataset.name}") if is_first() else nullcontext(lambda done, total: None)
+    with metrics, bar as progress:
         done = 0
 
         def advance(count: int) -> None:
@@ -55,7 +65,18 @@ def train(
             progress(done, config.epochs)
 
         progress(0, config.epochs)
-        result = train_network(loaded, dataset, config, seed=seed, checkpoint=out / "checkpoint.pt", progress=advance)
+        result = train_network(
+            loaded,
+            dataset,
+            config,
+            seed=seed,
+            checkpoint=out / "checkpoint.safetensors",
+            metrics=metrics,
+            device=device,
+            progress=advance,
+        )
+    if not is_first():
+        return
     result.spec.to_json(out / "spec.json")
     save_weights(result.model, out / "weights.safetensors")
     values = {"provenance": provenance(seed=seed), "data": f"{dataset.name} ({dataset.source})", **result.to_dict()}

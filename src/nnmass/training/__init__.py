@@ -5,6 +5,7 @@ from nnmass.training.checkpoint import load_weights, save_weights
 from nnmass.training.config import TrainingConfig, default_config
 from nnmass.training.loop import DivergedError, Progress, train
 from nnmass.training.metrics import Metrics
+from nnmass.training.place import is_first
 from nnmass.training.result import TrainingResult
 from nnmass.training.stack import StackedDenseMLP
 from nnmass.training.stacked import train_stacked
@@ -18,6 +19,7 @@ __all__ = [
     "TrainingResult",
     "check_fits",
     "default_config",
+    "is_first",
     "load_weights",
     "save_weights",
     "train",

@@ -113,6 +113,11 @@ class Accelerated(Place):
         self._accelerator.wait_for_everyone()
 
 
+def is_first() -> bool:
+    """Whether this process, of those that were started together, is the one that writes and prints."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def find_place(device: str | torch.device | None, precision: Precision) -> Place:
     """The place of this process: with others where ``accelerate launch`` or ``torchrun`` started several.
 
