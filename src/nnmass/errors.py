@@ -29,6 +29,10 @@ class StoreError(NNMassError):
     """A store of runs or latencies is damaged, or is no such store."""
 
 
+class ClusterError(NNMassError):
+    """A cluster does not answer, has not what is asked of it, or loses what it was given."""
+
+
 class LatencyError(NNMassError):
     """A latency table lacks what is asked of it, or is of another device."""
 

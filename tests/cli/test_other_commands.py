@@ -223,3 +223,23 @@ def test_a_recipe_that_is_none(nnmass, reference, tmp_path, content, message):
     result = nnmass("train", reference, "--recipe", recipe, "--out", tmp_path / "out")
     assert result.code in (1, 2)
     assert message in " ".join(result.err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--address", "here:1"), 2, "Invalid value for --address: is for --engine ray"),
+        (("--gpus-per-trial", "0.5"), 2, "Invalid value for --gpus-per-trial: is for --engine ray"),
+        (("--engine", "ray", "--cpus-per-trial", "0"), 1, "cpus_per_trial must be at least 1, got 0"),
+        (
+            ("--engine", "ray", "--address", "127.0.0.1:1"),
+            1,
+            "no Ray cluster answers at '127.0.0.1:1' (Connection refused",
+        ),
+        (("--engine", "slurm"), 2, "'slurm' is not one of"),
+    ],
+)
+def test_a_cluster_that_is_none(nnmass, reference, tmp_path, arguments, code, message):
+    result = nnmass("sweep", "--base", reference, "--store", tmp_path / "s", "--epochs", 1, *arguments)
+    assert (result.code, message in " ".join(result.err.split())) == (code, True), result.err
+    assert result.err.count("\n") == 1

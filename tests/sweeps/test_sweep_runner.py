@@ -8,7 +8,7 @@ import torch
 from nnmass.architectures import CifarResNet, DenseCNN, DenseMLP, MobileNetV2, ResNet, WideResNet
 from nnmass.data import circle
 from nnmass.errors import DataError, InvalidValueError
-from nnmass.sweeps import RunStore, data_label, plan_runs, run_sweep, runner, stored_run
+from nnmass.sweeps import RunStore, data_label, jobs, plan_runs, run_sweep, stored_run
 from nnmass.training import TrainingConfig, train
 
 MLPS = [
@@ -36,9 +36,9 @@ def trained(monkeypatch):
         found.extend((spec, seed) for spec in specs)
         return train_stacked(specs, *args, seed=seed, **kwargs)
 
-    train_stacked = runner.train_stacked
-    monkeypatch.setattr(runner, "train", recording_train)
-    monkeypatch.setattr(runner, "train_stacked", recording_stack)
+    train_stacked = jobs.train_stacked
+    monkeypatch.setattr(jobs, "train", recording_train)
+    monkeypatch.setattr(jobs, "train_stacked", recording_stack)
     return found
 
 
@@ -251,8 +251,8 @@ def test_stacks_hold_no_more_than_asked(images, store, monkeypatch):
         sizes.append(len(specs))
         return train_stacked(specs, *args, **kwargs)
 
-    train_stacked = runner.train_stacked
-    monkeypatch.setattr(runner, "train_stacked", recording_stack)
+    train_stacked = jobs.train_stacked
+    monkeypatch.setattr(jobs, "train_stacked", recording_stack)
     specs = [DenseMLP(width=3, depth=d, max_skips=2, in_features=36, num_classes=2) for d in range(2, 9)]
     run_sweep(specs, images, store, TrainingConfig(epochs=1), seeds=[0], workers=1, stack_size=3)
     assert sum(sizes) == len(store.runs()) == 7

@@ -1,6 +1,7 @@
 """``nnmass sweep``: many networks into one store."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,13 @@ import typer
 
 from nnmass.cli import options as o
 from nnmass.cli.output import console, print_json, progress_bar
+
+
+class SweepEngine(StrEnum):
+    """Where trials run."""
+
+    PROCESSES = "processes"
+    RAY = "ray"
 
 
 def sweep(
@@ -27,6 +35,14 @@ def sweep(
     augment: o.AugmentOption = None,
     recipe: o.RecipeOption = None,
     workers: o.WorkersOption = None,
+    engine: Annotated[SweepEngine, typer.Option(help="Where trials run: processes of this machine, or Ray.")] = (
+        SweepEngine.PROCESSES
+    ),
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Of a Ray cluster; default: Ray is started on this machine.")
+    ] = None,
+    cpus_per_trial: Annotated[int | None, typer.Option(help="Cores of each trial on Ray; default: 1.")] = None,
+    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of each trial on Ray, or a share of one.")] = None,
     export: Annotated[Path | None, typer.Option(help="Write all runs of the store to this .csv or .parquet.")] = None,
     data_root: o.RootOption = None,
     segments: o.SegmentsOption = 20,
@@ -37,10 +53,16 @@ def sweep(
     Example: nnmass sweep --base examples/reference.json --vary depth=16,20 --vary max_skips=5,20,80 --store s.sqlite
     """
     from nnmass.architectures import load_spec
-    from nnmass.sweeps import RunStore, grid, run_sweep
+    from nnmass.sweeps import RayOptions, RunStore, grid, run_sweep
 
     if export is not None and export.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"{export} must end in .csv or .parquet", param_hint="--export")
+    asked = {"address": address, "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    if given and engine is not SweepEngine.RAY:
+        flag = "--" + next(iter(given)).replace("_", "-")
+        raise typer.BadParameter("is for --engine ray", param_hint=flag)
+    on_ray = RayOptions(**given) if engine is SweepEngine.RAY else None
     reference = load_spec(base)
     specs = grid(reference, dict(_values(text) for text in vary or []))
     dataset = o.read_data(data, data_root, segments, reference)
@@ -57,7 +79,16 @@ def sweep(
     )
     opened = RunStore(store)
     with progress_bar(f"{len(specs)} networks × {seeds} seeds on {dataset.name}") as progress:
-        runs = run_sweep(specs, dataset, opened, config, seeds=range(seeds), workers=workers, progress=progress)
+        runs = run_sweep(
+            specs,
+            dataset,
+            opened,
+            config,
+            seeds=range(seeds),
+            workers=workers,
+            on_ray=on_ray,
+            progress=progress,
+        )
     if export is not None:
         opened.export(export)
     keys = {run.key for run in runs}

@@ -1,13 +1,17 @@
 """Many runs: what to train, where to keep it, and who trains it."""
 
+from nnmass.sweeps.cluster import RayOptions
+from nnmass.sweeps.jobs import data_label
 from nnmass.sweeps.plan import Run, grid, plan_runs
-from nnmass.sweeps.runner import STACK_SIZE, SweepProgress, data_label, run_sweep
+from nnmass.sweeps.processes import SweepProgress
+from nnmass.sweeps.runner import STACK_SIZE, run_sweep
 from nnmass.sweeps.store import RunStore, StoredRun, stored_run
 from nnmass.sweeps.summary import seed_means
 from nnmass.sweeps.workers import prepare_worker
 
 __all__ = [
     "STACK_SIZE",
+    "RayOptions",
     "Run",
     "RunStore",
     "StoredRun",

@@ -17,6 +17,7 @@ _EXTRAS = {
     "onnxscript": "onnx",
     "accelerate": "training",
     "tensorboard": "training",
+    "ray": "ray",
 }
 _MISSING_OPERATOR = "operator torchvision::nms does not exist"
 
