@@ -143,7 +143,7 @@ def test_parquet_files_of_unknown_or_without_training_parts_are_refused(tmp_path
     with pytest.raises(DataError, match=r"has no train\*\.parquet"):
         read_folder(tmp_path)
     write_parquet(tmp_path / "data.parquet", 4)
-    with pytest.raises(DataError, match=r"data\.parquet: the name of a Parquet file must begin with train, validation"):
+    with pytest.raises(DataError, match=r"data\.parquet: its name must begin with train, validation"):
         read_folder(tmp_path)
 
 

@@ -1,6 +1,7 @@
 """Options that several commands share, and the reading of numbers as people write them."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nnmass.architectures import Specification
-    from nnmass.data import Dataset
+    from nnmass.data import Dataset, ImageStream
     from nnmass.latency import Block, LatencyTable
     from nnmass.training import TrainingConfig
 
@@ -164,8 +165,20 @@ def read_data(name: str, root: Path | None, segments: int, spec: "Specification 
     return load_data(name, root=root, num_segments=segments, image_size=size)
 
 
+def open_images(name: str, spec: "Specification", workers: int | None) -> "ImageStream":
+    """Open a folder of images as a stream, for what a specification reads."""
+    from nnmass.data import open_stream
+    from nnmass.errors import DataError
+
+    size = getattr(spec, "image_size", None)
+    if size is None:
+        raise DataError(f"{name}: a stream of images needs a network that reads images, got a {spec.family}")
+    root = Path(name) if Path(name).is_dir() else Path(os.environ.get("NNMASS_DATA") or ".") / name
+    return open_stream(root, image_size=size, workers=workers or 0)
+
+
 def training_config(
-    spec: "Specification", data: "Dataset", *, recipe: Path | None = None, **given: Any
+    spec: "Specification", data: "Dataset | ImageStream", *, recipe: Path | None = None, **given: Any
 ) -> "TrainingConfig":
     """Return the default configuration for this network and data, with a recipe's and what was given in its place."""
     from nnmass.training import TrainingConfig, default_config

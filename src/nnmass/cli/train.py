@@ -24,6 +24,11 @@ def train(
     recipe: o.RecipeOption = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: cuda if there is any.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write metrics for TensorBoard too.")] = False,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Decode images as they are needed: folders, WebDataset shards or Parquet."),
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that decode a stream; default: none.")] = None,
     data_root: o.RootOption = None,
     segments: o.SegmentsOption = 20,
     as_json: o.JsonOption = False,
@@ -42,7 +47,9 @@ def train(
     from nnmass.training import train as train_network
 
     loaded = load_spec(spec)
-    dataset = o.read_data(data, data_root, segments, loaded)
+    if workers is not None and not stream:
+        raise typer.BadParameter("is for --stream", param_hint="--workers")
+    dataset = o.open_images(data, loaded, workers) if stream else o.read_data(data, data_root, segments, loaded)
     config = o.training_config(
         loaded,
         dataset,
@@ -77,6 +84,10 @@ def train(
         )
     if not is_first():
         return
+    skipped = getattr(dataset, "skipped", {})
+    if skipped:
+        atomic.write_json(out / "skipped.json", skipped)
+        console.print(f"{len(skipped)} images could not be decoded and were skipped; {out / 'skipped.json'} lists them")
     result.spec.to_json(out / "spec.json")
     save_weights(result.model, out / "weights.safetensors")
     values = {"provenance": provenance(seed=seed), "data": f"{dataset.name} ({dataset.source})", **result.to_dict()}

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from nnmass.data.dataset import Dataset, Split, set_apart
-from nnmass.data.parquet import decode_image, read_parquet, stack_images
+from nnmass.data.parquet import PARTS, decode_image, parquet_parts, read_parquet, stack_images
 from nnmass.errors import DataError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
-_VALIDATION_NAMES = ("validation", "valid", "val")
 _UNREADABLE = (  # what NumPy raises for archives that are damaged in one way or another
     OSError,
     ValueError,
@@ -65,13 +64,12 @@ def read_folder(path: str | os.PathLike[str], *, image_size: int | None = None) 
         raise DataError(f"{folder}: no such folder")
     files = sorted(folder.glob("*.parquet"))
     if files:
-        parts = _parquet_parts(files)
+        parts = parquet_parts(files)
         return _from_parts(folder, {part: read_parquet(parts[part], image_size=image_size) for part in parts})
     has_parts = (folder / "train").is_dir()
     roots = {"train": folder / "train"} if has_parts else {"train": folder}
     if has_parts:
-        candidates = {"test": ("test",), "validation": _VALIDATION_NAMES}
-        for part, names in candidates.items():
+        for part, names in PARTS.items():
             found = next((folder / name for name in names if (folder / name).is_dir()), None)
             if found is not None:
                 roots[part] = found
@@ -79,18 +77,6 @@ def read_folder(path: str | os.PathLike[str], *, image_size: int | None = None) 
     if not classes:
         raise DataError(f"{folder}: needs one folder of images per class, found none in {roots['train']}")
     return _from_parts(folder, {part: _images(root, classes, image_size) for part, root in roots.items()})
-
-
-def _parquet_parts(files: list[Path]) -> dict[str, list[Path]]:
-    parts: dict[str, list[Path]] = {}
-    for file in files:
-        part = next((p for p in ("train", "test", "valid", "val") if file.name.startswith(p)), None)
-        if part is None:
-            raise DataError(f"{file}: the name of a Parquet file must begin with train, validation, valid, val or test")
-        parts.setdefault("validation" if part in _VALIDATION_NAMES else part, []).append(file)
-    if "train" not in parts:
-        raise DataError(f"{files[0].parent}: has no train*.parquet")
-    return parts
 
 
 def _from_parts(folder: Path, parts: dict[str, Split]) -> Dataset:

@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,50 @@ def read_parquet(paths: Sequence[str | os.PathLike[str]], *, image_size: int | N
     images = [image for part in parts for image in part[0]]
     names = [f"{path}, row {i}" for path, part in zip(paths, parts, strict=True) for i in range(len(part[0]))]
     return Split(stack_images(images, names), np.concatenate([labels for _, labels in parts]))
+
+
+def image_columns(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """Names of the columns of images and of labels, without reading any.
+
+    Raises:
+        DataError: not Parquet, or columns that are missing or of another kind.
+    """
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from None
+    return _checked_columns(schema, path)
+
+
+def _checked_columns(schema: pa.Schema, path: str | os.PathLike[str]) -> tuple[str, str]:
+    image, label = _column(schema.names, _IMAGE_COLUMNS, path), _column(schema.names, _LABEL_COLUMNS, path)
+    kind = schema.field(image).type
+    if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type)):
+        raise DataError(f"{path}: column {image} must hold a struct with the image's bytes, got {kind}")
+    if not pa.types.is_integer(schema.field(label).type):
+        raise DataError(f"{path}: column {label} must hold whole numbers, got {schema.field(label).type}")
+    return image, label
+
+
+PARTS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
+"""Names that a part of a data set may go by."""
+
+
+def parquet_parts(files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Sort files into parts by how their names begin.
+
+    Raises:
+        DataError: a name that begins otherwise, or nothing to train on.
+    """
+    parts: dict[str, list[Path]] = {}
+    for file in files:
+        part = next((p for p, names in PARTS.items() if file.name.startswith(names)), None)
+        if part is None:
+            raise DataError(f"{file}: its name must begin with train, validation, valid, val or test")
+        parts.setdefault(part, []).append(file)
+    if "train" not in parts:
+        raise DataError(f"{files[0].parent}: has no train*{files[0].suffix}")
+    return parts
 
 
 def decode_image(content: bytes, *, where: str, size: int | None = None) -> npt.NDArray[np.uint8]:
@@ -75,27 +120,22 @@ def _read(path: str | os.PathLike[str], size: int | None) -> tuple[list[npt.NDAr
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from None
-    image_column = _column(table, _IMAGE_COLUMNS, path)
-    label_column = _column(table, _LABEL_COLUMNS, path)
-    kind = table.schema.field(image_column).type
-    if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type)):
-        raise DataError(f"{path}: column {image_column} must hold a struct with the image's bytes, got {kind}")
+    image_column, label_column = _checked_columns(table.schema, path)
     if not len(table):
         raise DataError(f"{path}: has no rows")
     encoded = table[image_column].combine_chunks().field("bytes")
     images = [decode_image(item.as_py() or b"", where=f"{path}, row {i}", size=size) for i, item in enumerate(encoded)]
-    labels = table[label_column].to_numpy()
-    if labels.dtype.kind not in "iu":
-        raise DataError(f"{path}: column {label_column} must hold whole numbers, got {table[label_column].type}")
-    return images, labels.astype(np.int64)
+    if table[label_column].null_count:
+        raise DataError(f"{path}: column {label_column} must hold whole numbers, got none in some rows")
+    return images, table[label_column].to_numpy().astype(np.int64)
 
 
 def _is_binary(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _column(table: pa.Table, names: Sequence[str], path: str | os.PathLike[str]) -> str:
+def _column(found: Sequence[str], names: Sequence[str], path: str | os.PathLike[str]) -> str:
     for name in names:
-        if name in table.column_names:
+        if name in found:
             return name
-    raise DataError(f"{path}: needs a column {' or '.join(names)}, has {', '.join(table.column_names)}")
+    raise DataError(f"{path}: needs a column {' or '.join(names)}, has {', '.join(found)}")

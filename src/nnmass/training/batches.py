@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nnmass.architectures import DenseMLP, Specification
-from nnmass.data import Dataset, Split
+from nnmass.data import Dataset, ImageStream, Split, StreamPart
 from nnmass.errors import DataError
 from nnmass.training.augmentation import Pixels
 
@@ -53,6 +54,48 @@ class TensorSplit:
         )
 
 
+@dataclass(frozen=True)
+class StreamedSplit:
+    """One part of a stream of images, normalised on a device batch by batch."""
+
+    stream: ImageStream
+    part: StreamPart
+    pixels: Pixels
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    def batches(
+        self, *, batch_size: int, seed: int, epoch: int, start: int = 0, rank: int = 0, world: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of one epoch; see `TensorSplit.batches`."""
+        options = {"batch_size": batch_size, "seed": seed, "epoch": epoch, "start": start, "rank": rank, "world": world}
+        yield from map(self._ready, self.stream.batches(self.part, training=True, **options))
+
+    def in_order(self, *, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every image once; see `TensorSplit.in_order`."""
+        batches = self.stream.batches(self.part, batch_size=batch_size, training=False, rank=rank, world=world)
+        yield from map(self._ready, batches)
+
+    def _ready(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        device = self.pixels.mean.device
+        images, labels = (tensor.to(device, non_blocking=True) for tensor in batch)
+        return images.float().div_(255).sub_(self.pixels.mean).div_(self.pixels.std), labels
+
+
+Feed: TypeAlias = TensorSplit | StreamedSplit
+"""What a network is trained or measured on."""
+
+
+def feeds(data: Dataset | ImageStream, *, device: torch.device, flat: bool = False) -> dict[str, Feed]:
+    """The training, validation and test part of data, for a device."""
+    names = ("train", "validation", "test")
+    if isinstance(data, ImageStream):
+        pixels = pixels_of(data, device=device)
+        return {name: StreamedSplit(data, getattr(data, name), pixels) for name in names}
+    return {name: to_tensors(data, getattr(data, name), device=device, flat=flat) for name in names}
+
+
 def to_tensors(data: Dataset, split: Split, *, device: torch.device, flat: bool = False) -> TensorSplit:
     """Normalise a part of a data set and move it to a device; ``flat`` makes each input one row."""
     inputs = torch.from_numpy(split.inputs).to(device)
@@ -62,14 +105,14 @@ def to_tensors(data: Dataset, split: Split, *, device: torch.device, flat: bool 
     return TensorSplit(scaled.flatten(1) if flat else scaled, torch.from_numpy(split.labels).to(device))
 
 
-def pixels_of(data: Dataset, *, device: torch.device) -> Pixels:
+def pixels_of(data: Dataset | ImageStream, *, device: torch.device) -> Pixels:
     """How the inputs of `to_tensors` come from the pixels of a data set."""
     shape = (-1, *([1] * (len(data.input_shape) - 1)))
     mean, std = (torch.tensor(v, dtype=torch.float32, device=device).view(shape) for v in (data.mean, data.std))
     return Pixels(mean, std)
 
 
-def check_fits(spec: Specification, data: Dataset) -> None:
+def check_fits(spec: Specification, data: Dataset | ImageStream) -> None:
     """Check that a network of this specification can read this data.
 
     Raises:

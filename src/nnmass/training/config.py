@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nnmass.architectures import DenseMLP, Specification, explain
-from nnmass.data import Dataset
+from nnmass.data import Dataset, ImageStream
 from nnmass.errors import InvalidValueError
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -105,15 +105,15 @@ _MLP = {
 }
 
 
-def default_config(spec: Specification, data: Dataset) -> TrainingConfig:
+def default_config(spec: Specification, data: Dataset | ImageStream) -> TrainingConfig:
     """How networks like this one are trained on this data unless told otherwise.
 
     DenseMLPs: Adam at 1e-3 for the epochs of the paper's experiments.  DenseCNNs: SGD at 0.1 with momentum, weight
-    decay 5e-4 and a cosine schedule over 30 epochs, with crops and flips for colour images.
+    decay 5e-4 and a cosine schedule over 30 epochs, with crops and flips for colour images; a stream has its own.
     """
     if isinstance(spec, DenseMLP):
         return _MLP.get(data.name, TrainingConfig())
-    colour = len(data.input_shape) == 3 and data.input_shape[0] == 3
+    colour = not isinstance(data, ImageStream) and len(data.input_shape) == 3 and data.input_shape[0] == 3
     return TrainingConfig(
         optimizer="sgd",
         learning_rate=0.1,

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from nnmass.architectures import DenseMLP, Specification
-from nnmass.data import Dataset
+from nnmass.data import Dataset, ImageStream
 from nnmass.errors import DataError, NNMassError
 from nnmass.training.augmentation import Pixels, augmented, cross_entropy
-from nnmass.training.batches import TensorSplit, check_fits, pixels_of, to_tensors
+from nnmass.training.batches import Feed, check_fits, feeds, pixels_of
 from nnmass.training.config import TrainingConfig
 from nnmass.training.metrics import Metrics
 from nnmass.training.optimizers import set_learning_rate
@@ -38,7 +38,7 @@ class DivergedError(NNMassError):
 
 def train(
     spec: Specification,
-    data: Dataset,
+    data: Dataset | ImageStream,
     config: TrainingConfig | None = None,
     *,
     seed: int = 0,
@@ -56,7 +56,7 @@ def train(
 
     Args:
         spec: the network.
-        data: what to learn; the test part is measured once, after the last epoch.
+        data: what to learn, in memory or as a stream; the test part is measured once, after the last epoch.
         config: how to train; by default 30 epochs of Adam.
         seed: at least 0.
         checkpoint: file to write after each epoch, and within it now and then, and to resume from; removed by nobody.
@@ -78,10 +78,7 @@ def train(
         )
     place = find_place(device, config.precision)
     flat = isinstance(spec, DenseMLP) and not config.alters_images
-    parts = {
-        name: to_tensors(data, getattr(data, name), device=place.device, flat=flat)
-        for name in ("train", "validation", "test")
-    }
+    parts = feeds(data, device=place.device, flat=flat)
     state = TrainingState(spec, config, seed, place)
     run = _describe(state.model.spec, data, config, seed)
     state.resume(checkpoint, run)
@@ -129,7 +126,7 @@ class _Loop:
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.checkpoint_seconds = checkpoint_seconds
 
-    def epoch(self, part: TensorSplit) -> dict[str, float]:
+    def epoch(self, part: Feed) -> dict[str, float]:
         """Train an epoch, or what is left of it, and say how it went."""
         state, config, place = self.state, self.config, self.place
         steps = -(-len(part) // config.batch_size)
@@ -215,7 +212,7 @@ class _Loop:
         assert self.checkpoint is not None
         self.state.save(self.checkpoint, self.run)
 
-    def accuracy(self, part: TensorSplit) -> float:
+    def accuracy(self, part: Feed) -> float:
         """Share of a part that is classified rightly, by the moving averages where there are any."""
         self.state.swap_average()
         with self.place.forward():
@@ -225,7 +222,7 @@ class _Loop:
 
 
 @torch.no_grad()
-def count_correct(model: nn.Module, part: TensorSplit, place: Place) -> Tensor:
+def count_correct(model: nn.Module, part: Feed, place: Place) -> Tensor:
     """Inputs, of this process, whose largest logit is that of their label; the model's mode is left as it was."""
     training = model.training
     model.eval()
@@ -256,7 +253,7 @@ def _altering(config: TrainingConfig) -> str:
     return next(name for name in ("cutout", "randaugment", "mixup") if getattr(config, name))
 
 
-def _describe(spec: Specification, data: Dataset, config: TrainingConfig, seed: int) -> dict[str, Any]:
+def _describe(spec: Specification, data: Dataset | ImageStream, config: TrainingConfig, seed: int) -> dict[str, Any]:
     return {
         "spec": spec.model_dump_json(),
         "data": f"{data.name} ({data.source}, digest {data.digest[:12]})",
