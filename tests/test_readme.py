@@ -1,3 +1,4 @@
+import json
 import re
 import shlex
 import shutil
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from nnmass import TrainingConfig
+
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/designing.md", "docs/hand-over.md"]
+PAGES = ["README.md", "docs/designing.md", "docs/hand-over.md", "docs/large-scale.md"]
 pages = pytest.mark.parametrize("page", PAGES)
 
 
@@ -31,6 +34,12 @@ def test_the_commands_run_one_after_the_other(folder, page):
         arguments = [sys.executable, "-m", *shlex.split(command)]
         done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+def test_the_recipe_of_the_page_is_one():
+    (recipe,) = blocks("docs/large-scale.md", "json")
+    values = json.loads(recipe)
+    assert TrainingConfig(**values).model_dump().items() >= values.items()
 
 
 @pages

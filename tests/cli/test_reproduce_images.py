@@ -1,6 +1,8 @@
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from nnmass.experiments import STUDIES
 
@@ -21,6 +23,24 @@ def test_every_experiment_runs_as_a_try_out(nnmass, tmp_path, name):
     assert values["verdict"]
 
 
+def test_imagenet_is_streamed_at_full_scale(nnmass, tmp_path):
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 12), ("val", 4)):
+        for i in range(count):
+            path = tmp_path / "imagenet" / part / ("cat", "dog")[i % 2] / f"{i}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(256, size=(80, 70, 3)).astype(np.uint8)).save(path)
+    arguments = ("mobilenet-imagenet", "--scale", "full", "--data-root", tmp_path, "--epochs", 1, "--workers", 1)
+    result = nnmass("reproduce", *arguments, "--out", tmp_path / "out", "--json")
+    assert result.code == 0, result.err
+    values = result.json()
+    assert values["data"] == "imagenet (imagenet)"
+    assert values["training"]["augment"] == "none"
+    assert 0.6 < values["compressions"][0]["table"]["ratio"]["macs"] <= 0.66
+    missing = nnmass("reproduce", *arguments[:3], "--data-root", tmp_path / "none", "--out", tmp_path / "other")
+    assert (missing.code, missing.err) == (1, "nnmass: imagenet: no such folder\n")
+
+
 def test_the_list_says_what_each_costs(nnmass):
     rows = nnmass("reproduce", "list", "--json").json()
     assert {row["name"] for row in rows} == set(STUDIES)
@@ -28,6 +48,7 @@ def test_the_list_says_what_each_costs(nnmass):
     for name in STUDIES:
         macs = [float(row["MACs"]) for row in rows if row["name"] == name]
         assert macs == sorted(macs)
+    assert all("H100 (assumed)" in row for row in rows)
     assert "cnn-cifar10" in nnmass("reproduce", "list").out
 
 

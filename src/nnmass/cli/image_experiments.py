@@ -1,5 +1,6 @@
 """What ``nnmass reproduce`` does for the experiments on images, and the list of them."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from nnmass.cli.output import console, print_table, progress_bar
 if TYPE_CHECKING:
     from nnmass.architectures import Specification
     from nnmass.cli.experiments import Request
-    from nnmass.data import Dataset
+    from nnmass.data import Data
     from nnmass.experiments import AccuracyStudy, CompressionStudy, Scale
     from nnmass.sweeps import RunStore
     from nnmass.training import TrainingConfig
@@ -25,7 +26,7 @@ class Bench:
 
     scale: "Scale"
     specs: "list[Specification]"
-    data: "Dataset"
+    data: "Data"
     store: "RunStore"
     config: "TrainingConfig"
     seeds: int
@@ -40,7 +41,12 @@ def run(name: str, request: "Request", scale: "Scale") -> dict[str, Any]:
 
     study = STUDIES[name]
     size = study.sizes[scale]
-    data = size.data(o.read_data(request.data, request.data_root, request.segments))
+    data: Data
+    if size.streamed:
+        decoding = max((os.cpu_count() or 1) // (request.workers or 1) - 1, 0)
+        data = o.open_images(request.data, request.data_root, size.image_size or 224, decoding)
+    else:
+        data = size.data(o.read_data(request.data, request.data_root, request.segments))
     config, seeds = size.config(epochs=request.epochs), request.seeds or size.seeds
     title = f"{name}, {scale}: {data.name}, {config.epochs} epochs, {seeds} seeds"
     store = RunStore(request.folder / "runs.sqlite")
@@ -107,14 +113,18 @@ def listing() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     from nnmass.data import Dataset, Split
     from nnmass.experiments import SCALES, STUDIES, training_macs
 
-    whole = {"cifar10": (32, 10, 45_000), "cifar100": (32, 100, 45_000), "tiny-imagenet-100": (64, 100, 45_000)}
-    imagenet = (224, 1_000, 1_281_167)
+    whole = {
+        "digits": (8, 10, 1_257),
+        "cifar10": (32, 10, 45_000),
+        "cifar100": (32, 100, 45_000),
+        "tiny-imagenet-100": (64, 100, 45_000),
+        "imagenet": (224, 1_000, 1_281_167),
+    }
     rows = []
     for name, study in STUDIES.items():
         for scale in SCALES:
-            data = "ImageNet" if name.endswith("imagenet") and scale == "full" else data_of(name, scale)
-            size = study.sizes[scale]
-            side, classes, train = imagenet if data == "ImageNet" else whole[study.data]
+            data, size = data_of(name, scale), study.sizes[scale]
+            side, classes, train = whole[data]
             side = size.image_size or side
             one = Split(np.zeros((1, 3, side, side), np.uint8), np.zeros(1, np.int64))
             specs = study.networks(Dataset(data, one, one, one, classes), scale)
@@ -130,7 +140,8 @@ def _duration(seconds: float) -> str:
 
 
 def data_of(name: str, scale: "Scale") -> str:
-    """The data set of an experiment on images, unless another is given; digits for a try-out."""
+    """The data set of an experiment on images, unless another is given."""
     from nnmass.experiments import STUDIES
 
-    return "digits" if scale == "smoke" else STUDIES[name].data
+    study = STUDIES[name]
+    return study.sizes[scale].dataset or study.data

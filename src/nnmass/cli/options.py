@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nnmass.architectures import Specification
-    from nnmass.data import Dataset, ImageStream
+    from nnmass.data import Data, Dataset, ImageStream
     from nnmass.latency import Block, LatencyTable
     from nnmass.training import TrainingConfig
 
@@ -165,20 +165,16 @@ def read_data(name: str, root: Path | None, segments: int, spec: "Specification 
     return load_data(name, root=root, num_segments=segments, image_size=size)
 
 
-def open_images(name: str, spec: "Specification", workers: int | None) -> "ImageStream":
-    """Open a folder of images as a stream, for what a specification reads."""
+def open_images(name: str, root: Path | None, image_size: int, workers: int) -> "ImageStream":
+    """Open a folder of images as a stream; it may lie below that of the named data sets."""
     from nnmass.data import open_stream
-    from nnmass.errors import DataError
 
-    size = getattr(spec, "image_size", None)
-    if size is None:
-        raise DataError(f"{name}: a stream of images needs a network that reads images, got a {spec.family}")
-    root = Path(name) if Path(name).is_dir() else Path(os.environ.get("NNMASS_DATA") or ".") / name
-    return open_stream(root, image_size=size, workers=workers or 0)
+    below = Path(root or os.environ.get("NNMASS_DATA") or ".") / name
+    return open_stream(below if below.is_dir() else name, image_size=image_size, workers=workers)
 
 
 def training_config(
-    spec: "Specification", data: "Dataset | ImageStream", *, recipe: Path | None = None, **given: Any
+    spec: "Specification", data: "Data", *, recipe: Path | None = None, **given: Any
 ) -> "TrainingConfig":
     """Return the default configuration for this network and data, with a recipe's and what was given in its place."""
     from nnmass.training import TrainingConfig, default_config

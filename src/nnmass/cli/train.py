@@ -2,12 +2,15 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nnmass.cli import options as o
 from nnmass.cli.output import console, percent, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from nnmass.data import Data
 
 
 def train(
@@ -49,7 +52,14 @@ def train(
     loaded = load_spec(spec)
     if workers is not None and not stream:
         raise typer.BadParameter("is for --stream", param_hint="--workers")
-    dataset = o.open_images(data, loaded, workers) if stream else o.read_data(data, data_root, segments, loaded)
+    dataset: Data
+    if stream:
+        size = getattr(loaded, "image_size", None)
+        if size is None:
+            raise typer.BadParameter(f"needs a network that reads images, got a {loaded.family}", param_hint="--stream")
+        dataset = o.open_images(data, data_root, size, workers or 0)
+    else:
+        dataset = o.read_data(data, data_root, segments, loaded)
     config = o.training_config(
         loaded,
         dataset,

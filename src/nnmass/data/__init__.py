@@ -7,11 +7,12 @@ from nnmass.data.folder import read_folder, read_npz
 from nnmass.data.idx import read_idx
 from nnmass.data.parquet import read_parquet
 from nnmass.data.reduction import reduced
-from nnmass.data.stream import ImageStream, StreamPart, open_stream
+from nnmass.data.stream import Data, ImageStream, StreamPart, open_stream
 from nnmass.data.synthetic import circle, linear
 
 __all__ = [
     "DATA_NAMES",
+    "Data",
     "Dataset",
     "ImageAugmentation",
     "ImageStream",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from nnmass.data.augmentation import ImageAugmentation
+from nnmass.data.dataset import Dataset
 from nnmass.data.image_files import ImageFiles, folder_files, parquet_files, tar_files
 from nnmass.data.parquet import PARTS, parquet_parts
 from nnmass.errors import DataError
@@ -143,6 +144,10 @@ class ImageStream:
                 f"{self.name}: {len(self.skipped)} images cannot be decoded, more than {self.max_corrupt:.3g} of all; "
                 f"the first is {where} ({why})"
             )
+
+
+Data: TypeAlias = Dataset | ImageStream
+"""What a network can be trained on."""
 
 
 @dataclass(frozen=True)

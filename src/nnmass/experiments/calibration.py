@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nnmass.architectures import LinkedSpecification, Specification
-from nnmass.data import Dataset
+from nnmass.data import Data
 from nnmass.designing import Compression
 from nnmass.designing.domain import respecified
 from nnmass.errors import InvalidValueError
@@ -49,7 +49,7 @@ def calibration_grid(compression: Compression) -> list[Specification]:
 
 def calibrate(
     compression: Compression,
-    data: Dataset,
+    data: Data,
     store: RunStore,
     config: TrainingConfig,
     *,

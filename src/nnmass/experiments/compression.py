@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from nnmass.architectures import DenseMLP
-from nnmass.data import Dataset
+from nnmass.data import Data
 from nnmass.designing import Compression
 from nnmass.experiments.calibration import calibrate as fit_small_networks
 from nnmass.experiments.outcome import CompressionOutcome
@@ -20,7 +20,7 @@ Bar = Callable[[str], AbstractContextManager[SweepProgress]]
 
 def measure_compression(
     compression: Compression,
-    data: Dataset,
+    data: Data,
     store: RunStore,
     config: TrainingConfig,
     bar: Bar,
@@ -67,7 +67,7 @@ def measure_compression(
 
 def train_compressed(
     compression: Compression,
-    data: Dataset,
+    data: Data,
     store: RunStore,
     config: TrainingConfig,
     bar: Bar,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnmass.architectures import Specification
-from nnmass.data import Dataset
+from nnmass.data import Data
 from nnmass.errors import FitError
 from nnmass.experiments.imagenet_verdict import with_interval
 from nnmass.prediction import QUANTITIES, Comparison, LogFit, Network, PairComparison, Sample, compare, compare_pairs
@@ -115,7 +115,7 @@ class ImageAccuracy:
 
 def image_accuracy(
     specs: Sequence[Specification],
-    data: Dataset,
+    data: Data,
     store: RunStore,
     config: TrainingConfig,
     *,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from nnmass.architectures import DenseCNN, MobileNetV2, Specification
-from nnmass.data import Dataset
+from nnmass.data import Data
 from nnmass.experiments.image_networks import (
     UNSEEN_DENSE_DEPTHS,
     Networks,
@@ -16,14 +16,21 @@ from nnmass.experiments.image_networks import (
 )
 from nnmass.experiments.scales import Scale, Size
 
-_SMOKE = Size(epochs=2, seeds=2, image_size=8, train=200, test=100, recipe={"batch_size": 32})
+_SMOKE = Size(epochs=2, seeds=2, image_size=8, train=200, test=100, recipe={"batch_size": 32}, dataset="digits")
 _SMALL = Size(epochs=6, seeds=3, image_size=16, train=4_000, test=2_000, recipe={"batch_size": 64})
 _FULL = Size(epochs=200, seeds=3, recipe={"cutout": 16})
 _CIFAR: dict[Scale, Size] = {"smoke": _SMOKE, "small": _SMALL, "full": _FULL}
 _IMAGENET: dict[Scale, Size] = {
     "smoke": _SMOKE,
     "small": Size(epochs=10, seeds=3, image_size=32, train=10_000, recipe={"batch_size": 64}),
-    "full": Size(epochs=150, seeds=1, recipe={"batch_size": 256, "label_smoothing": 0.1, "weight_decay": 4e-5}),
+    "full": Size(
+        epochs=150,
+        seeds=2,
+        image_size=224,
+        recipe={"batch_size": 256, "label_smoothing": 0.1, "weight_decay": 4e-5, "augment": "none"},
+        dataset="imagenet",
+        streamed=True,
+    ),
 }
 
 
@@ -70,7 +77,7 @@ class CompressionStudy:
 Study: TypeAlias = AccuracyStudy | CompressionStudy
 
 
-def _dense_references(data: Dataset, scale: Scale) -> list[Specification]:
+def _dense_references(data: Data, scale: Scale) -> list[Specification]:
     widths, depth, skips = {
         "smoke": ((2, 4, 4), 16, [(4, 6, 6)]),
         "small": ((8, 16, 32), 16, [(20, 20, 16), (10, 20, 40)]),
@@ -90,7 +97,7 @@ def _dense_references(data: Dataset, scale: Scale) -> list[Specification]:
     ]
 
 
-def _mobilenet_references(data: Dataset, scale: Scale) -> list[Specification]:
+def _mobilenet_references(data: Data, scale: Scale) -> list[Specification]:
     channels, side, _ = data.input_shape
     width = {"smoke": 0.25, "small": 0.35, "full": 1.0}[scale]
     return [MobileNetV2(width_mult=width, image_size=side, in_channels=channels, num_classes=data.num_classes)]

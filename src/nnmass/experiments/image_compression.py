@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnmass.architectures import Specification
-from nnmass.data import Dataset
+from nnmass.data import Data
 from nnmass.designing import Compression, compress
 from nnmass.experiments.compression import Bar, measure_compression
 from nnmass.experiments.outcome import CompressionOutcome
@@ -42,7 +42,7 @@ class ImageCompression:
 
 def image_compression(
     references: Sequence[Specification],
-    data: Dataset,
+    data: Data,
     store: RunStore,
     config: TrainingConfig,
     bar: Bar,

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from nnmass.architectures import CifarResNet, DenseCNN, MobileNetV2, Specification, WideResNet
-from nnmass.data import Dataset
+from nnmass.data import Data
 from nnmass.experiments.scales import Scale
 
-Networks: TypeAlias = Callable[[Dataset, Scale], list[Specification]]
+Networks: TypeAlias = Callable[[Data, Scale], list[Specification]]
 """The networks of an experiment, for images and classes of a data set."""
 
 DENSE_DEPTHS: dict[Scale, tuple[int, ...]] = {
@@ -27,13 +27,13 @@ _SKIPS_PER_WIDTH: dict[Scale, tuple[float, ...]] = {
 _STAGE_WIDTHS: dict[Scale, tuple[int, ...]] = {"smoke": (4, 8, 8), "small": (8, 16, 32), "full": (16, 32, 64)}
 
 
-def dense_cnns(data: Dataset, scale: Scale) -> list[Specification]:
+def dense_cnns(data: Data, scale: Scale) -> list[Specification]:
     """DenseCNNs of one width, several depths, and from few skips to many."""
     return dense_cnns_of(data, _DENSE_WIDTHS[scale], DENSE_DEPTHS[scale], _SKIPS_PER_WIDTH[scale])
 
 
 def dense_cnns_of(
-    data: Dataset, widths: Sequence[int], depths: Sequence[int], skips_per_width: Sequence[float]
+    data: Data, widths: Sequence[int], depths: Sequence[int], skips_per_width: Sequence[float]
 ) -> list[Specification]:
     """Every depth with every number of skips, the same multiple of its width in each cell."""
     channels, side, _ = data.input_shape
@@ -50,7 +50,7 @@ def dense_cnns_of(
     ]
 
 
-def resnets(data: Dataset, scale: Scale) -> list[Specification]:
+def resnets(data: Data, scale: Scale) -> list[Specification]:
     """ResNets for CIFAR: blocks per stage vary, alike and shifted between stages."""
     choices: dict[Scale, list[tuple[int, int, int]]] = {
         "smoke": [(1, 1, 1), (1, 1, 2), (2, 1, 1), (2, 2, 2)],
@@ -70,7 +70,7 @@ def resnets(data: Dataset, scale: Scale) -> list[Specification]:
     ]
 
 
-def wide_resnets(data: Dataset, scale: Scale) -> list[Specification]:
+def wide_resnets(data: Data, scale: Scale) -> list[Specification]:
     """Wide-ResNets: depth and width."""
     choices: dict[Scale, list[tuple[int, int]]] = {
         "smoke": [(10, 1), (16, 1), (22, 1)],
@@ -84,7 +84,7 @@ def wide_resnets(data: Dataset, scale: Scale) -> list[Specification]:
     ]
 
 
-def mobilenets(data: Dataset, scale: Scale) -> list[Specification]:
+def mobilenets(data: Data, scale: Scale) -> list[Specification]:
     """MobileNetV2s for small images: expansions and blocks per stage vary, the first strides are 1."""
     choices: dict[Scale, tuple[tuple[int, ...], tuple[int, ...]]] = {
         "smoke": ((3, 6), (2, 3)),

@@ -21,6 +21,8 @@ class Size:
         train: training images; None: all.
         test: test images; None: all.
         recipe: other values of the `TrainingConfig`.
+        dataset: name of the data set, in place of the experiment's.
+        streamed: whether images are decoded as they are needed, at `image_size` pixels.
     """
 
     epochs: int
@@ -29,6 +31,8 @@ class Size:
     train: int | None = None
     test: int | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
+    dataset: str | None = None
+    streamed: bool = False
 
     def data(self, whole: Dataset) -> Dataset:
         """The data of this scale."""

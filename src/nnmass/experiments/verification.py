@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from nnmass.architectures import Specification
-from nnmass.data import Dataset
+from nnmass.data import Data
 from nnmass.designing import Compression
 from nnmass.errors import FitError
 from nnmass.sweeps import RunStore, SweepProgress, data_label, plan_runs, run_sweep
@@ -66,7 +66,7 @@ class Verification:
 
 def verify(
     compression: Compression,
-    data: Dataset,
+    data: Data,
     store: RunStore,
     config: TrainingConfig,
     *,
@@ -110,7 +110,7 @@ def verify(
 
 
 def _accuracies(
-    spec: Specification, data: Dataset, store: RunStore, config: TrainingConfig, seeds: int
+    spec: Specification, data: Data, store: RunStore, config: TrainingConfig, seeds: int
 ) -> Sequence[float | None]:
     rows = {row.key: row.test_accuracy for row in store.runs()}
     return [rows[run.key] for run in plan_runs([spec], seeds=range(seeds), data=data_label(data), config=config)]

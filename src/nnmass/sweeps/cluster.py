@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from nnmass.data import Dataset
+from nnmass.data import Data
 from nnmass.errors import ClusterError, InvalidValueError, first_line
 from nnmass.sweeps.jobs import still_missing, train_job
 from nnmass.sweeps.plan import Run
@@ -50,7 +50,7 @@ class RayOptions:
 
 def run_on_ray(
     jobs: Sequence[list[Run]],
-    data: Dataset,
+    data: Data,
     store: RunStore,
     options: RayOptions,
     most: int | None,
@@ -96,7 +96,7 @@ def run_on_ray(
                 progress(count, total)
 
 
-def _trial(job: list[Run], data: Dataset, threads: int) -> list[StoredRun]:
+def _trial(job: list[Run], data: Data, threads: int) -> list[StoredRun]:
     """Train a job in a worker of Ray."""
     torch.set_num_threads(threads)
     return train_job(job, data)

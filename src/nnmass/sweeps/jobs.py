@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nnmass.architectures import DenseMLP
-from nnmass.data import Dataset
+from nnmass.data import Data, Dataset
 from nnmass.sweeps.plan import Run
 from nnmass.sweeps.store import RunStore, StoredRun, stored_run
 from nnmass.training import DivergedError, train, train_stacked
 
 
-def data_label(data: Dataset) -> str:
+def data_label(data: Data) -> str:
     """Name, source, size and digest of a data set, as the store keeps it."""
     return f"{data.name} ({data.source}, {len(data.train)} training samples, digest {data.digest[:12]})"
 
@@ -41,10 +41,10 @@ def balanced(jobs: list[list[Run]], workers: int) -> list[list[Run]]:
     return sorted(jobs, key=len, reverse=True)
 
 
-def train_job(job: Sequence[Run], data: Dataset, progress: Callable[[int], None] | None = None) -> list[StoredRun]:
+def train_job(job: Sequence[Run], data: Data, progress: Callable[[int], None] | None = None) -> list[StoredRun]:
     """Train the runs of one job and return their rows."""
     config, seed = job[0].config, job[0].seed
-    if isinstance(job[0].spec, DenseMLP) and not config.unstacked:
+    if isinstance(job[0].spec, DenseMLP) and isinstance(data, Dataset) and not config.unstacked:
         specs = [run.spec for run in job if isinstance(run.spec, DenseMLP)]
         results = train_stacked(specs, data, config, seed=seed, progress=progress)
         return [
@@ -54,7 +54,7 @@ def train_job(job: Sequence[Run], data: Dataset, progress: Callable[[int], None]
     return [_train_one(run, data, progress) for run in job]
 
 
-def _train_one(run: Run, data: Dataset, progress: Callable[[int], None] | None) -> StoredRun:
+def _train_one(run: Run, data: Data, progress: Callable[[int], None] | None) -> StoredRun:
     told = 0
 
     def tell(epochs: int) -> None:

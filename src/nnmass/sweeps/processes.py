@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any, TypeAlias
 
-from nnmass.data import Dataset
+from nnmass.data import Data
 from nnmass.sweeps.jobs import still_missing, train_job
 from nnmass.sweeps.plan import Run
 from nnmass.sweeps.store import RunStore, StoredRun
@@ -19,7 +19,7 @@ _POLL = 0.2  # seconds
 
 
 def run_here(
-    jobs: Sequence[list[Run]], data: Dataset, store: RunStore, progress: SweepProgress | None, total: int
+    jobs: Sequence[list[Run]], data: Data, store: RunStore, progress: SweepProgress | None, total: int
 ) -> None:
     """Train jobs one after the other in this process, and store each when it ends."""
     count = 0
@@ -37,11 +37,11 @@ def run_here(
             store.add(train_job(job, data, advance))
 
 
-_worker_data: Dataset
+_worker_data: Data
 _worker_queue: Any
 
 
-def _start_worker(data: Dataset, epochs: Any) -> None:
+def _start_worker(data: Data, epochs: Any) -> None:
     global _worker_data, _worker_queue  # a process pool has no other place for them
     prepare_worker()
     _worker_data, _worker_queue = data, epochs
@@ -53,7 +53,7 @@ def _work(job: list[Run]) -> list[StoredRun]:
 
 def run_in_processes(
     jobs: Sequence[list[Run]],
-    data: Dataset,
+    data: Data,
     store: RunStore,
     workers: int,
     progress: SweepProgress | None,

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from nnmass.architectures import Specification
-from nnmass.data import Dataset
+from nnmass.data import Data
 from nnmass.errors import InvalidValueError
 from nnmass.sweeps.cluster import RayOptions, run_on_ray
 from nnmass.sweeps.jobs import balanced, cut_into_jobs, data_label
@@ -18,7 +18,7 @@ STACK_SIZE = 96
 
 def run_sweep(
     specs: Sequence[Specification],
-    data: Dataset,
+    data: Data,
     store: RunStore,
     config: TrainingConfig | None = None,
     *,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nnmass.architectures import DenseMLP, Specification
-from nnmass.data import Dataset, ImageStream, Split, StreamPart
+from nnmass.data import Data, Dataset, ImageStream, Split, StreamPart
 from nnmass.errors import DataError
 from nnmass.training.augmentation import Pixels
 
@@ -87,7 +87,7 @@ Feed: TypeAlias = TensorSplit | StreamedSplit
 """What a network is trained or measured on."""
 
 
-def feeds(data: Dataset | ImageStream, *, device: torch.device, flat: bool = False) -> dict[str, Feed]:
+def feeds(data: Data, *, device: torch.device, flat: bool = False) -> dict[str, Feed]:
     """The training, validation and test part of data, for a device."""
     names = ("train", "validation", "test")
     if isinstance(data, ImageStream):
@@ -105,14 +105,14 @@ def to_tensors(data: Dataset, split: Split, *, device: torch.device, flat: bool 
     return TensorSplit(scaled.flatten(1) if flat else scaled, torch.from_numpy(split.labels).to(device))
 
 
-def pixels_of(data: Dataset | ImageStream, *, device: torch.device) -> Pixels:
+def pixels_of(data: Data, *, device: torch.device) -> Pixels:
     """How the inputs of `to_tensors` come from the pixels of a data set."""
     shape = (-1, *([1] * (len(data.input_shape) - 1)))
     mean, std = (torch.tensor(v, dtype=torch.float32, device=device).view(shape) for v in (data.mean, data.std))
     return Pixels(mean, std)
 
 
-def check_fits(spec: Specification, data: Dataset | ImageStream) -> None:
+def check_fits(spec: Specification, data: Data) -> None:
     """Check that a network of this specification can read this data.
 
     Raises:

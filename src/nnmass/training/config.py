@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nnmass.architectures import DenseMLP, Specification, explain
-from nnmass.data import Dataset, ImageStream
+from nnmass.data import Data, ImageStream
 from nnmass.errors import InvalidValueError
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -105,7 +105,7 @@ _MLP = {
 }
 
 
-def default_config(spec: Specification, data: Dataset | ImageStream) -> TrainingConfig:
+def default_config(spec: Specification, data: Data) -> TrainingConfig:
     """How networks like this one are trained on this data unless told otherwise.
 
     DenseMLPs: Adam at 1e-3 for the epochs of the paper's experiments.  DenseCNNs: SGD at 0.1 with momentum, weight

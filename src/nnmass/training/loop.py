@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nnmass.architectures import DenseMLP, Specification
-from nnmass.data import Dataset, ImageStream
+from nnmass.data import Data
 from nnmass.errors import DataError, NNMassError
 from nnmass.training.augmentation import Pixels, augmented, cross_entropy
 from nnmass.training.batches import Feed, check_fits, feeds, pixels_of
@@ -38,7 +38,7 @@ class DivergedError(NNMassError):
 
 def train(
     spec: Specification,
-    data: Dataset | ImageStream,
+    data: Data,
     config: TrainingConfig | None = None,
     *,
     seed: int = 0,
@@ -253,7 +253,7 @@ def _altering(config: TrainingConfig) -> str:
     return next(name for name in ("cutout", "randaugment", "mixup") if getattr(config, name))
 
 
-def _describe(spec: Specification, data: Dataset | ImageStream, config: TrainingConfig, seed: int) -> dict[str, Any]:
+def _describe(spec: Specification, data: Data, config: TrainingConfig, seed: int) -> dict[str, Any]:
     return {
         "spec": spec.model_dump_json(),
         "data": f"{data.name} ({data.source}, digest {data.digest[:12]})",
