@@ -23,6 +23,14 @@ def test_every_experiment_runs_as_a_try_out(nnmass, tmp_path, name):
     assert values["verdict"]
 
 
+@pytest.mark.parametrize("name", ["mlp-accuracy", "mlp-compression", "convergence", "isometry-mlp", "isometry-cnn"])
+def test_the_other_experiments_have_a_try_out_too(nnmass, tmp_path, name):
+    result = nnmass("reproduce", name, "--scale", "smoke", "--out", tmp_path, "--workers", 1, "--json")
+    assert result.code == 0, result.err
+    assert [path.name for path in tmp_path.glob("*.png")]
+    assert result.json() == json.loads((tmp_path / "summary.json").read_text())
+
+
 def test_imagenet_is_streamed_at_full_scale(nnmass, tmp_path):
     rng = np.random.default_rng(0)
     for part, count in (("train", 12), ("val", 4)):

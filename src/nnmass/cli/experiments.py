@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -28,6 +29,7 @@ class Request:
     epochs: int | None
     workers: int | None
     quiet: bool
+    smoke: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,14 +143,20 @@ def isometry_mlp(request: Request) -> dict[str, Any]:
     """Mean singular values of DenseMLPs against mass."""
     from nnmass import experiments
 
-    return _isometry(request, "DenseMLPs of width 8", experiments.isometry_mlp, initialisations=16)
+    under = experiments.MLP_CONDITIONS[: 1 if request.smoke else None]
+    measure = partial(experiments.isometry_mlp, under=under)
+    return _isometry(request, "DenseMLPs of width 8", measure, initialisations=16)
 
 
 def isometry_cnn(request: Request) -> dict[str, Any]:
     """Mean singular values of DenseCNNs against mass."""
     from nnmass import experiments
 
-    return _isometry(request, "DenseCNNs of widths 16, 32, 64", experiments.isometry_cnn, initialisations=4)
+    inits, masses = (1, 2) if request.smoke else (None, None)
+    measure = partial(
+        experiments.isometry_cnn, under=experiments.CNN_INITS[:inits], masses=experiments.CNN_MASSES[:masses]
+    )
+    return _isometry(request, "DenseCNNs of widths 16, 32, 64", measure, initialisations=4)
 
 
 def _isometry(

@@ -116,6 +116,7 @@ def reproduce(
         epochs=epochs or smoke.get("epochs"),
         workers=workers,
         quiet=as_json,
+        smoke=size is Scale.SMOKE,
     )
     if on_images:
         outcome = image_experiments.run(experiment.value, request, size.value)

@@ -14,7 +14,14 @@ from nnmass.experiments.image_catalogue import (
 from nnmass.experiments.image_compression import ImageCompression, image_compression
 from nnmass.experiments.imagenet_published import ImagenetPublished, PublishedGroup, imagenet_published
 from nnmass.experiments.imagenet_verdict import verdict, with_interval
-from nnmass.experiments.isometry import IsometryExperiment, isometry_cnn, isometry_mlp
+from nnmass.experiments.isometry import (
+    CNN_INITS,
+    CNN_MASSES,
+    MLP_CONDITIONS,
+    IsometryExperiment,
+    isometry_cnn,
+    isometry_mlp,
+)
 from nnmass.experiments.isometry_analysis import EXPLAINING, Condition, CurveFit, TheoryError
 from nnmass.experiments.isometry_rows import IsometryRow, evenly_spread, measure_rows
 from nnmass.experiments.mlp_accuracy import MLPAccuracy, mlp_accuracy, mlp_grid
@@ -28,8 +35,11 @@ from nnmass.experiments.spread import Spread, spread_of_means
 from nnmass.experiments.verification import Measured, Verification, verify
 
 __all__ = [
+    "CNN_INITS",
+    "CNN_MASSES",
     "EXPLAINING",
     "MEASURES",
+    "MLP_CONDITIONS",
     "RECIPE_GROUPS",
     "SCALES",
     "STUDIES",

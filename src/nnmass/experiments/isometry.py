@@ -56,7 +56,12 @@ class IsometryExperiment:
 
 
 def isometry_mlp(
-    data: Dataset, path: Path, *, initialisations: int = 16, progress: RowProgress | None = None
+    data: Dataset,
+    path: Path,
+    *,
+    initialisations: int = 16,
+    under: Sequence[tuple[str, str]] = MLP_CONDITIONS,
+    progress: RowProgress | None = None,
 ) -> IsometryExperiment:
     """Measure DenseMLPs of width 8 and depths 16 to 64, eight numbers of skips each, under six conditions.
 
@@ -64,6 +69,7 @@ def isometry_mlp(
         data: the inputs come from its training part.
         path: JSON file of the rows; an interrupted call goes on from there.
         initialisations: per network.
+        under: initialisations and activations; fewer for a try-out.
         progress: told of rows.
     """
     features = int(np.prod(data.input_shape))
@@ -79,7 +85,7 @@ def isometry_mlp(
             ),
             init,
         )
-        for init, activation in MLP_CONDITIONS
+        for init, activation in under
         for depth in MLP_DEPTHS
         for skips in MLP_SKIPS
     ]
@@ -87,7 +93,13 @@ def isometry_mlp(
 
 
 def isometry_cnn(
-    data: Dataset, path: Path, *, initialisations: int = 4, progress: RowProgress | None = None
+    data: Dataset,
+    path: Path,
+    *,
+    initialisations: int = 4,
+    under: Sequence[str] = CNN_INITS,
+    masses: Sequence[float] = CNN_MASSES,
+    progress: RowProgress | None = None,
 ) -> IsometryExperiment:
     """Measure DenseCNNs of three cells at depths 13, 21 and 31 and equal masses, every cell with its share.
 
@@ -95,12 +107,14 @@ def isometry_cnn(
         data: images; the inputs come from its training part.
         path: JSON file of the rows; an interrupted call goes on from there.
         initialisations: per network.
+        under: initialisations; fewer for a try-out.
+        masses: likewise.
         progress: told of rows.
 
     Raises:
         DataError: the data are not square images.
     """
-    plan = [(cnn, init) for init in CNN_INITS for mass in CNN_MASSES for cnn in _cnns(data, mass)]
+    plan = [(cnn, init) for init in under for mass in masses for cnn in _cnns(data, mass)]
     return _measure(plan, data, path, initialisations, probes=4, progress=progress)
 
 
