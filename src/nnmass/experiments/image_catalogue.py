@@ -17,7 +17,14 @@ from nnmass.experiments.image_networks import (
 from nnmass.experiments.scales import Scale, Size
 
 _SMOKE = Size(epochs=2, seeds=2, image_size=8, train=200, test=100, recipe={"batch_size": 32}, dataset="digits")
-_SMALL = Size(epochs=6, seeds=3, image_size=16, train=4_000, test=2_000, recipe={"batch_size": 64})
+_SMALL = Size(
+    epochs=6,
+    seeds=3,
+    image_size=16,
+    train=3_000,
+    test=2_000,
+    recipe={"batch_size": 64, "learning_rate": 0.02},  # at 0.1 one run in nine stopped learning
+)
 _FULL = Size(epochs=200, seeds=3, recipe={"cutout": 16})
 _CIFAR: dict[Scale, Size] = {"smoke": _SMOKE, "small": _SMALL, "full": _FULL}
 _IMAGENET: dict[Scale, Size] = {
