@@ -8,7 +8,7 @@ from scipy import stats
 
 from nnmass.errors import FitError
 from nnmass.experiments import ImagenetPublished, PublishedGroup, verdict
-from nnmass.experiments.imagenet_verdict import sign
+from nnmass.experiments.wording import sign
 from nnmass.prediction import Estimate
 
 

@@ -143,8 +143,7 @@ def isometry_mlp(request: Request) -> dict[str, Any]:
     """Mean singular values of DenseMLPs against mass."""
     from nnmass import experiments
 
-    under = experiments.MLP_CONDITIONS[: 1 if request.smoke else None]
-    measure = partial(experiments.isometry_mlp, under=under)
+    measure = partial(experiments.isometry_mlp, under=experiments.MLP_CONDITIONS[:1] if request.smoke else None)
     return _isometry(request, "DenseMLPs of width 8", measure, initialisations=16)
 
 
@@ -152,10 +151,8 @@ def isometry_cnn(request: Request) -> dict[str, Any]:
     """Mean singular values of DenseCNNs against mass."""
     from nnmass import experiments
 
-    inits, masses = (1, 2) if request.smoke else (None, None)
-    measure = partial(
-        experiments.isometry_cnn, under=experiments.CNN_INITS[:inits], masses=experiments.CNN_MASSES[:masses]
-    )
+    under, masses = (experiments.CNN_INITS[:1], experiments.CNN_MASSES[:2]) if request.smoke else (None, None)
+    measure = partial(experiments.isometry_cnn, under=under, masses=masses)
     return _isometry(request, "DenseCNNs of widths 16, 32, 64", measure, initialisations=4)
 
 

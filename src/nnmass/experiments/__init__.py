@@ -13,7 +13,7 @@ from nnmass.experiments.image_catalogue import (
 )
 from nnmass.experiments.image_compression import ImageCompression, image_compression
 from nnmass.experiments.imagenet_published import ImagenetPublished, PublishedGroup, imagenet_published
-from nnmass.experiments.imagenet_verdict import verdict, with_interval
+from nnmass.experiments.imagenet_verdict import verdict
 from nnmass.experiments.isometry import (
     CNN_INITS,
     CNN_MASSES,
@@ -33,6 +33,7 @@ from nnmass.experiments.recipe_groups import RECIPE_GROUPS, RecipeGroup
 from nnmass.experiments.scales import SCALES, Scale, Size
 from nnmass.experiments.spread import Spread, spread_of_means
 from nnmass.experiments.verification import Measured, Verification, verify
+from nnmass.experiments.wording import with_interval
 
 __all__ = [
     "CNN_INITS",

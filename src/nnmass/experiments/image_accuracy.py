@@ -10,7 +10,7 @@ import numpy as np
 from nnmass.architectures import Specification
 from nnmass.data import Data
 from nnmass.errors import FitError
-from nnmass.experiments.imagenet_verdict import with_interval
+from nnmass.experiments.wording import better, with_interval
 from nnmass.prediction import QUANTITIES, Comparison, LogFit, Network, PairComparison, Sample, compare, compare_pairs
 from nnmass.sweeps import RunStore, SweepProgress, run_sweep, seed_means
 from nnmass.training import TrainingConfig
@@ -105,11 +105,9 @@ class ImageAccuracy:
         said = f"{len(equal.pairs)} pairs have equal mass (within 5 %) and differ by at least 1.5 times in cost"
         if equal.difference is None:
             return f"{said}: too few to compare."
-        dearer = equal.gains["macs"]
-        more = "" if dearer is None else f"; the one with more MACs is {with_interval(dearer)} points better"
         return (
             f"{said}; their accuracies differ by {with_interval(equal.difference)} points on average, those of any two "
-            f"networks by {every.value:.2f}{more}."
+            f"networks by {every.value:.2f}; the one with more MACs is {better(equal.gains['macs'])}."
         )
 
 

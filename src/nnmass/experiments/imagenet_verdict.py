@@ -1,11 +1,8 @@
 """What the published accuracies show, in words that follow from the numbers."""
 
-from typing import Literal, TypeAlias
-
 from nnmass.experiments.imagenet_published import ImagenetPublished
+from nnmass.experiments.wording import better, sign, with_interval
 from nnmass.prediction import Estimate
-
-Sign: TypeAlias = Literal["above", "below", "open"]
 
 _NAMES = {"params": "parameters", "macs": "MACs"}
 _MEASURES = {"spearman": "by rank", "r2": "as a line in the logarithm"}
@@ -20,18 +17,6 @@ def verdict(outcome: ImagenetPublished) -> list[str]:
         _pairs(outcome),
         _gains(outcome),
     ]
-
-
-def sign(estimate: Estimate) -> Sign:
-    """Whether the interval lies above zero, below it, or leaves it open."""
-    low, high = estimate.interval
-    return "above" if low > 0 else "below" if high < 0 else "open"
-
-
-def with_interval(estimate: Estimate, digits: int = 2) -> str:
-    """Value and interval as text."""
-    low, high = estimate.interval
-    return f"{estimate.value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _against(outcome: ImagenetPublished, rival: str) -> str:
@@ -120,13 +105,6 @@ def _gains(outcome: ImagenetPublished) -> str:
     by_macs = outcome.pairs.equal["nn_mass"].gains["macs"]
     by_mass = outcome.pairs.equal["macs"].gains["nn_mass"]
     return (
-        f"Of two models of equal mass, the one with at least 1.5 times the MACs is {_better(by_macs)}; of two of equal "
-        f"MACs, the one with at least 1.5 times the mass is {_better(by_mass)}."
+        f"Of two models of equal mass, the one with at least 1.5 times the MACs is {better(by_macs)}; of two of equal "
+        f"MACs, the one with at least 1.5 times the mass is {better(by_mass)}."
     )
-
-
-def _better(gain: Estimate | None) -> str:
-    if gain is None:
-        return "neither shown to be better nor worse: there are too few pairs"
-    word = {"above": "better", "below": "worse", "open": "not shown to be better or worse"}[sign(gain)]
-    return f"{word} ({gain.value:+.2f} [{gain.interval[0]:.2f}, {gain.interval[1]:.2f}] points)"

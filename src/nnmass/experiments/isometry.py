@@ -60,7 +60,7 @@ def isometry_mlp(
     path: Path,
     *,
     initialisations: int = 16,
-    under: Sequence[tuple[str, str]] = MLP_CONDITIONS,
+    under: Sequence[tuple[str, str]] | None = None,
     progress: RowProgress | None = None,
 ) -> IsometryExperiment:
     """Measure DenseMLPs of width 8 and depths 16 to 64, eight numbers of skips each, under six conditions.
@@ -69,7 +69,7 @@ def isometry_mlp(
         data: the inputs come from its training part.
         path: JSON file of the rows; an interrupted call goes on from there.
         initialisations: per network.
-        under: initialisations and activations; fewer for a try-out.
+        under: initialisations and activations; ``MLP_CONDITIONS`` unless given.
         progress: told of rows.
     """
     features = int(np.prod(data.input_shape))
@@ -85,7 +85,7 @@ def isometry_mlp(
             ),
             init,
         )
-        for init, activation in under
+        for init, activation in under or MLP_CONDITIONS
         for depth in MLP_DEPTHS
         for skips in MLP_SKIPS
     ]
@@ -97,8 +97,8 @@ def isometry_cnn(
     path: Path,
     *,
     initialisations: int = 4,
-    under: Sequence[str] = CNN_INITS,
-    masses: Sequence[float] = CNN_MASSES,
+    under: Sequence[str] | None = None,
+    masses: Sequence[float] | None = None,
     progress: RowProgress | None = None,
 ) -> IsometryExperiment:
     """Measure DenseCNNs of three cells at depths 13, 21 and 31 and equal masses, every cell with its share.
@@ -107,14 +107,14 @@ def isometry_cnn(
         data: images; the inputs come from its training part.
         path: JSON file of the rows; an interrupted call goes on from there.
         initialisations: per network.
-        under: initialisations; fewer for a try-out.
-        masses: likewise.
+        under: initialisations; ``CNN_INITS`` unless given.
+        masses: ``CNN_MASSES`` unless given.
         progress: told of rows.
 
     Raises:
         DataError: the data are not square images.
     """
-    plan = [(cnn, init) for init in under for mass in masses for cnn in _cnns(data, mass)]
+    plan = [(cnn, init) for init in under or CNN_INITS for mass in masses or CNN_MASSES for cnn in _cnns(data, mass)]
     return _measure(plan, data, path, initialisations, probes=4, progress=progress)
 
 
