@@ -13,6 +13,7 @@ from typing import Any
 
 import any_model_tables
 import design_tables
+import image_tables
 import imagenet_tables
 from markdown_tables import table as _table
 
@@ -292,6 +293,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "design-peers": filled_from("benchmarks/design_peers.json", design_tables.peers),
     "latency-errors": lambda: design_tables.latency_errors(_read),
     "activation-memory": filled_from("benchmarks/latency_table_eager.json", design_tables.activation_memory),
+    "cnn-cifar10-fits": filled_from("cnn-cifar10-small/summary.json", image_tables.fits),
+    "cnn-cifar10-pairs": filled_from("cnn-cifar10-small/summary.json", image_tables.pairs),
+    "cnn-cifar10-verdict": filled_from("cnn-cifar10-small/summary.json", image_tables.verdict),
     "lanczos": lanczos,
     "benchmarks": benchmarks,
 }

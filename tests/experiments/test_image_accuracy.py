@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from nnmass import DenseCNN
 from nnmass.data import Dataset
 from nnmass.experiments import SCALES, STUDIES, AccuracyStudy, Size, image_accuracy, image_compression, training_macs
 from nnmass.experiments.image_accuracy import unseen_error
@@ -48,7 +49,7 @@ def test_pairs_and_verdict_follow_from_the_runs(noise, tmp_path):
     data = size.data(noise)
     store = RunStore(tmp_path / "runs.sqlite")
     specs = study.networks(data, "smoke")
-    outcome = image_accuracy(specs, data, store, size.config(), unseen=["10"], seeds=2, workers=1)
+    (outcome,) = image_accuracy(specs, data, store, size.config(), unseen=["10"], seeds=2, workers=1)
     assert outcome.runs == 2 * len(specs) == len(store.runs())
     assert [round(n.nn_mass, 6) for n in outcome.comparison.networks] == [round(s.nn_mass, 6) for s in specs]
     for pair in outcome.pairs:
@@ -60,8 +61,25 @@ def test_pairs_and_verdict_follow_from_the_runs(noise, tmp_path):
     assert "parameters" in values["verdict"][0]
     assert "MACs" in values["verdict"][1]
     assert "Depths 10" in values["verdict"][2]
-    again = image_accuracy(specs, data, store, size.config(), unseen=["10"], seeds=2, workers=1)
+    (again,) = image_accuracy(specs, data, store, size.config(), unseen=["10"], seeds=2, workers=1)
     assert again.to_dict() == values
+
+
+def test_networks_of_different_widths_are_compared_apart(noise, tmp_path):
+    size = Size(epochs=1, seeds=2, image_size=8, train=60, recipe={"batch_size": 32})
+    data = size.data(noise)
+    specs = [
+        DenseCNN(widths=widths, depth=depth, max_skips=2, image_size=8, num_classes=3)
+        for widths in ((2, 3), (3, 4))
+        for depth in (4, 5, 6)
+    ]
+    study = STUDIES["cnn-cifar10"]
+    store = RunStore(tmp_path / "runs.sqlite")
+    outcomes = image_accuracy(specs, data, store, size.config(), part=study.part, seeds=2, workers=1)
+    assert [outcome.part for outcome in outcomes] == ["widths 2, 3", "widths 3, 4"]
+    masses = [[network.nn_mass for network in outcome.comparison.networks] for outcome in outcomes]
+    assert masses == [pytest.approx([spec.nn_mass for spec in part]) for part in (specs[:3], specs[3:])]
+    assert [outcome.runs for outcome in outcomes] == [6, 6]
 
 
 def test_a_compression_is_measured(noise, tmp_path):

@@ -1,6 +1,7 @@
 """What ``nnmass reproduce`` does for the experiments on images, and the list of them."""
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from nnmass.architectures import Specification
     from nnmass.cli.experiments import Request
     from nnmass.data import Data
-    from nnmass.experiments import AccuracyStudy, CompressionStudy, Scale
+    from nnmass.experiments import AccuracyStudy, CompressionStudy, ImageAccuracy, Scale
     from nnmass.sweeps import RunStore
     from nnmass.training import TrainingConfig
 
@@ -65,23 +66,35 @@ def _accuracy(study: "AccuracyStudy", bench: Bench) -> dict[str, Any]:
     from nnmass.experiments import image_accuracy
 
     with progress_bar(bench.title) as progress:
-        outcome = image_accuracy(
+        outcomes = image_accuracy(
             bench.specs,
             bench.data,
             bench.store,
             bench.config,
             unseen=study.unseen(bench.scale),
+            part=study.part,
             seeds=bench.seeds,
             workers=bench.request.workers,
             progress=progress,
         )
-    figure = reporting.accuracy_figure(outcome.comparison, title=bench.title)
-    reporting.save(figure, bench.request.folder / "accuracy.png")
-    if not bench.request.quiet:
-        print_table(bench.title, *reporting.comparison_rows(outcome.comparison))
-        if outcome.pairs:
-            print_table("Equal NN-Mass, very different cost", *reporting.equal_mass_rows(outcome.pairs))
-    return outcome.to_dict()
+    for outcome in outcomes:
+        title = f"{bench.title}, {outcome.part}" if outcome.part else bench.title
+        name = re.sub(r"\W+", "-", f"accuracy {outcome.part}") if len(outcomes) > 1 else "accuracy"
+        figure = reporting.accuracy_figure(outcome.comparison, title=title)
+        reporting.save(figure, bench.request.folder / f"{name}.png")
+        if not bench.request.quiet:
+            print_table(title, *reporting.comparison_rows(outcome.comparison))
+            if outcome.pairs:
+                print_table("Equal NN-Mass, very different cost", *reporting.equal_mass_rows(outcome.pairs))
+    return {"parts": [outcome.to_dict() for outcome in outcomes], "verdict": _sentences(outcomes)}
+
+
+def _sentences(outcomes: "tuple[ImageAccuracy, ...]") -> list[str]:
+    if len(outcomes) == 1:
+        return outcomes[0].verdict()
+    return [
+        f"{outcome.part[0].upper()}{outcome.part[1:]}: {said}" for outcome in outcomes for said in outcome.verdict()
+    ]
 
 
 def _compression(study: "CompressionStudy", bench: Bench) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Test accuracy of convolutional networks against NN-Mass, parameters and MACs (arXiv:1910.00780, section 5.2)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from nnmass.data import Data
 from nnmass.errors import FitError
 from nnmass.experiments.wording import better, with_interval
 from nnmass.prediction import QUANTITIES, Comparison, LogFit, Network, PairComparison, Sample, compare, compare_pairs
-from nnmass.sweeps import RunStore, SweepProgress, run_sweep, seed_means
+from nnmass.sweeps import RunStore, StoredRun, SweepProgress, run_sweep, seed_means
 from nnmass.training import TrainingConfig
 
 _NAMES = {"nn_mass": "NN-Mass", "params": "parameters", "macs": "MACs"}
@@ -28,9 +28,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class ImageAccuracy:
-    """The outcome of such an experiment.
+    """The outcome of such an experiment, of networks that mass may be compared among.
 
     Attributes:
+        part: which of the experiment's networks these are; empty: all.
         comparison: fits on the seed means of all networks.
         unseen: depths that were predicted from a line through the others; empty where none were set apart.
         unseen_errors: by quantity, the root mean square error of that prediction, in accuracy; None where the other
@@ -43,6 +44,7 @@ class ImageAccuracy:
         diverged: runs whose loss was not finite; they are in no mean.
     """
 
+    part: str
     comparison: Comparison
     unseen: tuple[str, ...]
     unseen_errors: dict[str, float | None]
@@ -56,6 +58,7 @@ class ImageAccuracy:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
+            "part": self.part,
             "runs": self.runs,
             "diverged": self.diverged,
             "seed_std": self.seed_std,
@@ -118,10 +121,11 @@ def image_accuracy(
     config: TrainingConfig,
     *,
     unseen: Sequence[str] = (),
+    part: Callable[[Specification], str] = lambda _: "",
     seeds: int = 3,
     workers: int | None = None,
     progress: SweepProgress | None = None,
-) -> ImageAccuracy:
+) -> tuple[ImageAccuracy, ...]:
     """Train networks, fit their mean accuracies, and predict depths that were set apart.
 
     Args:
@@ -130,22 +134,32 @@ def image_accuracy(
         store: takes the runs, and has those of an interrupted call.
         config: how to train.
         unseen: depths, as the store names them, to predict from a line through the others.
+        part: names the networks that each is compared with; an outcome for each such name.
         seeds: per network.
         workers: processes.
         progress: told of finished epochs.
 
     Raises:
-        FitError: fewer than three networks that finished and have a mass.
+        FitError: a part has fewer than three networks that finished and have a mass.
     """
     runs = run_sweep(specs, data, store, config, seeds=range(seeds), workers=workers, progress=progress)
-    keys = {run.key for run in runs}
-    rows = [row for row in store.runs() if row.key in keys]
+    parts: dict[str, set[str]] = {}
+    for run in runs:
+        parts.setdefault(part(run.spec), set()).add(run.key)
+    rows = store.runs()
+    return tuple(
+        _analysed(name, [row for row in rows if row.key in keys], tuple(unseen), config) for name, keys in parts.items()
+    )
+
+
+def _analysed(part: str, rows: Sequence[StoredRun], unseen: tuple[str, ...], config: TrainingConfig) -> ImageAccuracy:
     comparison = compare(seed_means(rows))
     networks = comparison.networks
     found = _pair_comparison(networks)
     return ImageAccuracy(
+        part=part,
         comparison=comparison,
-        unseen=tuple(unseen),
+        unseen=unseen,
         unseen_errors={quantity: unseen_error(networks, unseen, quantity) for quantity in QUANTITIES},
         seed_std=math.sqrt(float(np.mean([network.accuracy_std**2 for network in networks]))),
         pair_comparison=found,

@@ -23,7 +23,7 @@ _SMALL = Size(
     image_size=16,
     train=3_000,
     test=2_000,
-    recipe={"batch_size": 64, "learning_rate": 0.02},  # at 0.1 one run in nine stopped learning
+    recipe={"batch_size": 64, "learning_rate": 0.02},  # at 0.1 some runs stopped learning
 )
 _FULL = Size(epochs=200, seeds=3, recipe={"cutout": 16})
 _CIFAR: dict[Scale, Size] = {"smoke": _SMOKE, "small": _SMALL, "full": _FULL}
@@ -51,6 +51,7 @@ class AccuracyStudy:
         networks: at each scale.
         sizes: at each scale.
         unseen: groups, as the store names depths, that are predicted from the others.
+        part: names the networks that each is compared with, where not all are.
     """
 
     title: str
@@ -58,6 +59,7 @@ class AccuracyStudy:
     networks: Networks
     sizes: dict[Scale, Size]
     unseen: Callable[[Scale], Sequence[str]] = lambda _: ()
+    part: Callable[[Specification], str] = lambda _: ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,11 @@ def _mobilenet_references(data: Data, scale: Scale) -> list[Specification]:
     return [MobileNetV2(width_mult=width, image_size=side, in_channels=channels, num_classes=data.num_classes)]
 
 
+def _widths(spec: Specification) -> str:
+    assert isinstance(spec, DenseCNN)
+    return f"widths {', '.join(map(str, spec.widths))}"
+
+
 def _unseen_dense(scale: Scale) -> Sequence[str]:
     return [str(depth) for depth in UNSEEN_DENSE_DEPTHS[scale]]
 
@@ -118,8 +125,8 @@ _PAPER_CIFAR = "the paper: 5.02 M parameters, 1.95 GFLOPs at 3.0 % error; 3.82 M
 _PAPER_IMAGENET = "the paper: 73.3 % top-1 at 393 M MACs and 3.7 M parameters (ImageNet, full)"
 
 STUDIES: dict[str, Study] = {
-    "cnn-cifar10": AccuracyStudy("DenseCNNs; depths predicted", "cifar10", dense_cnns, _CIFAR, _unseen_dense),
-    "cnn-cifar100": AccuracyStudy("the same on 100 classes", "cifar100", dense_cnns, _CIFAR, _unseen_dense),
+    "cnn-cifar10": AccuracyStudy("DenseCNNs; depths predicted", "cifar10", dense_cnns, _CIFAR, _unseen_dense, _widths),
+    "cnn-cifar100": AccuracyStudy("the same on 100 classes", "cifar100", dense_cnns, _CIFAR, _unseen_dense, _widths),
     "resnet-cifar10": AccuracyStudy("ResNets, blocks of every stage", "cifar10", resnets, _CIFAR),
     "wrn-cifar10": AccuracyStudy("Wide-ResNets, depth and width", "cifar10", wide_resnets, _CIFAR),
     "mobilenet-cifar10": AccuracyStudy("MobileNetV2s, expansion and blocks", "cifar10", mobilenets, _CIFAR),

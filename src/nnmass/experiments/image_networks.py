@@ -18,7 +18,11 @@ DENSE_DEPTHS: dict[Scale, tuple[int, ...]] = {
 }
 UNSEEN_DENSE_DEPTHS: dict[Scale, tuple[int, ...]] = {"smoke": (10,), "small": (10, 16), "full": (12, 18)}
 """Depths of a cell that are predicted from the others."""
-_DENSE_WIDTHS: dict[Scale, tuple[int, ...]] = {"smoke": (2, 4, 4), "small": (8, 16, 32), "full": (32, 64, 128)}
+_DENSE_WIDTHS: dict[Scale, tuple[tuple[int, ...], ...]] = {
+    "smoke": ((2, 4, 4),),
+    "small": ((8, 16, 32),),
+    "full": ((16, 32, 64), (32, 64, 128), (48, 96, 192)),  # the paper's width multipliers 1, 2, 3
+}
 _SKIPS_PER_WIDTH: dict[Scale, tuple[float, ...]] = {
     "smoke": (0.5, 2.0),
     "small": (0.25, 0.5, 1.0, 2.0, 3.0, 4.0),
@@ -28,26 +32,21 @@ _STAGE_WIDTHS: dict[Scale, tuple[int, ...]] = {"smoke": (4, 8, 8), "small": (8, 
 
 
 def dense_cnns(data: Data, scale: Scale) -> list[Specification]:
-    """DenseCNNs of one width, several depths, and from few skips to many."""
-    return dense_cnns_of(data, _DENSE_WIDTHS[scale], DENSE_DEPTHS[scale], _SKIPS_PER_WIDTH[scale])
+    """DenseCNNs of several depths, and from few skips to many; at full scale of three widths."""
+    choices = itertools.product(_DENSE_WIDTHS[scale], DENSE_DEPTHS[scale], _SKIPS_PER_WIDTH[scale])
+    return [_dense_cnn(data, widths, depth, times) for widths, depth, times in choices]
 
 
-def dense_cnns_of(
-    data: Data, widths: Sequence[int], depths: Sequence[int], skips_per_width: Sequence[float]
-) -> list[Specification]:
-    """Every depth with every number of skips, the same multiple of its width in each cell."""
+def _dense_cnn(data: Data, widths: Sequence[int], depth: int, skips_per_width: float) -> DenseCNN:
     channels, side, _ = data.input_shape
-    return [
-        DenseCNN(
-            widths=tuple(widths),
-            depth=depth,
-            max_skips=tuple(max(round(times * width), 1) for width in widths),
-            image_size=side,
-            in_channels=channels,
-            num_classes=data.num_classes,
-        )
-        for depth, times in itertools.product(depths, skips_per_width)
-    ]
+    return DenseCNN(
+        widths=tuple(widths),
+        depth=depth,
+        max_skips=tuple(max(round(skips_per_width * width), 1) for width in widths),
+        image_size=side,
+        in_channels=channels,
+        num_classes=data.num_classes,
+    )
 
 
 def resnets(data: Data, scale: Scale) -> list[Specification]:
