@@ -76,7 +76,11 @@ def test_the_table_shows_the_outcome(nnmass, reference, tmp_path):
         (("--data", "linear"), 1, "linear: its inputs have the shape .* reads 64 values"),
         (("--data", "digits", "--verify", "--seeds", "1"), 2, "needs at least 2 seeds"),
         (("--data", "digits", "--epochs", "0"), 2, "--epochs"),
-        (("--data", "digits", "--optimizer", "magic"), 1, "optimizer should be 'adam' or 'sgd', got 'magic'"),
+        (
+            ("--data", "digits", "--optimizer", "magic"),
+            1,
+            "optimizer should be 'adam', 'sgd', or timm's, as 'timm:NAME', got 'magic'",
+        ),
         (("--objective", "beauty"), 2, "beauty"),
         (("--wrong-flag",), 2, "--wrong-flag"),
     ],

@@ -8,10 +8,10 @@ import torch
 from torch.nn import functional as F
 
 from nnmass.architectures import DenseCNN, DenseMLP
-from nnmass.errors import DataError, InvalidValueError
+from nnmass.errors import CheckpointError, DataError, InvalidValueError
 from nnmass.training import TrainingConfig, train
 from nnmass.training.augmentation import Pixels, augmented, cross_entropy, cut_out, mixed_up, random_operations
-from nnmass.training.optimizers import set_learning_rate
+from nnmass.training.optimizers import make_schedule
 
 MLP = DenseMLP(width=6, depth=5, max_skips=8, in_features=5, num_classes=3)
 CNN = DenseCNN(widths=(3, 4), depth=(3, 4), max_skips=3, image_size=8, num_classes=3)
@@ -19,10 +19,11 @@ PLAIN = Pixels(torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
 
 
 def rates(config, steps):
-    optimizer = torch.optim.SGD([torch.zeros(1)], 1.0)
+    optimizer = torch.optim.SGD([torch.zeros(1)], config.learning_rate)
+    set_rate = make_schedule(optimizer, config, steps=steps // config.epochs)
     found = []
     for step in range(steps):
-        set_learning_rate(optimizer, config, step=step, steps=steps)
+        set_rate(step)
         found.append(optimizer.param_groups[0]["lr"])
     return found
 
@@ -36,6 +37,75 @@ def test_the_rate_rises_and_then_falls():
 def test_a_warm_up_of_no_epochs_or_of_all():
     assert rates(TrainingConfig(epochs=2, learning_rate=0.5), 4) == [0.5] * 4
     assert rates(TrainingConfig(epochs=2, learning_rate=1, warmup_epochs=2), 4) == pytest.approx([0.25, 0.5, 0.75, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cosine", {"min_lr": 0.01, "cycle_limit": 2, "cycle_mul": 0.5}),
+        ("poly", {"decay_rate": 2.0}),
+        ("step", {"decay_epochs": 2}),
+        ("multistep", {"decay_milestones": [1, 3]}),
+        ("wsd", {"decay_epochs": 0.5}),
+    ],
+)
+def test_timms_schedules_are_timms(name, options):
+    from timm.scheduler import create_scheduler_v2
+
+    config = TrainingConfig(
+        epochs=4, learning_rate=0.5, warmup_epochs=1, schedule=f"timm:{name}", schedule_options=options
+    )
+    optimizer = torch.optim.SGD([torch.zeros(1)], 0.5)
+    theirs, _ = create_scheduler_v2(
+        optimizer, name, num_epochs=4, warmup_epochs=1, step_on_epochs=False, updates_per_epoch=5, **options
+    )
+    expected = []
+    for step in range(20):
+        theirs.step_update(step)
+        expected.append(optimizer.param_groups[0]["lr"])
+    assert rates(config, 20) == expected
+    assert len(set(expected)) > 3
+
+
+def test_timms_optimizers_are_timms(clusters):
+    from timm.optim import create_optimizer_v2
+
+    options = {"betas": [0.8, 0.95]}
+    config = TrainingConfig(
+        epochs=1, batch_size=1_000, optimizer="timm:lamb", weight_decay=0.1, optimizer_options=options
+    )
+    found = train(MLP, clusters, config, device="cpu")
+    model = MLP.build(0)
+    optimizer = create_optimizer_v2(model, "lamb", lr=1e-3, weight_decay=0.1, betas=(0.8, 0.95))
+    (labels, inputs) = clusters.train.labels, torch.from_numpy(clusters.train.inputs)
+    F.cross_entropy(model(inputs), torch.from_numpy(labels)).backward()
+    optimizer.step()
+    expected = torch.cat([tensor.double().flatten() for tensor in model.state_dict().values()])
+    torch.testing.assert_close(everything(found), expected, rtol=1e-4, atol=1e-6)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.0, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"optimizer": "timm:lamp"}, "timm has none named 'lamp'; it has lamb"),
+        ({"optimizer": "timm:lamb", "optimizer_options": {"wings": 2}}, "timm:lamb cannot be made .*wings"),
+        ({"optimizer": "timm:adahessian"}, "timm:adahessian needs second derivatives"),
+        ({"schedule": "timm:stairs"}, "schedule timm:stairs cannot be made .*stairs"),
+        ({"schedule": "timm:plateau"}, "schedule timm:plateau does not follow from the step alone"),
+        ({"schedule": "timm:poly", "schedule_options": {"power": 2}}, "schedule timm:poly cannot be made .*power"),
+    ],
+)
+def test_what_timm_does_not_have(clusters, values, message):
+    with pytest.raises(InvalidValueError, match=message):
+        train(MLP, clusters, TrainingConfig(epochs=1, **values), device="cpu")
+
+
+@pytest.mark.filterwarnings("ignore:It is highly recommended to have 'opt_einsum'")
+def test_a_state_that_no_checkpoint_holds_is_said(clusters, tmp_path):
+    config = TrainingConfig(epochs=1, optimizer="timm:kron")
+    with pytest.raises(CheckpointError, match=r"Kron keeps a list .*which no checkpoint holds; take another optimizer"):
+        train(MLP, clusters, config, checkpoint=tmp_path / "run.pt", device="cpu")
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -187,6 +257,9 @@ def test_a_device_that_is_not_there(clusters, device, message):
         ({"batch_size": 4, "accumulate": 5}, "accumulate 5 exceeds batch_size 4"),
         ({"randaugment": 31}, "randaugment should be less than or equal to 30, got 31"),
         ({"ema": 1}, "ema should be less than 1, got 1"),
+        ({"optimizer": "rmsprop"}, "optimizer should be 'adam', 'sgd', or timm's, as 'timm:NAME', got 'rmsprop'"),
+        ({"schedule": "linear"}, "schedule should be 'constant', 'cosine', or timm's, as 'timm:NAME', got 'linear'"),
+        ({"optimizer_options": {"eps": 1}}, "optimizer_options are for timm's, but optimizer is 'adam'"),
         ({"precision": "int8"}, "precision should be 'auto', 'float32', 'bfloat16' or 'float16', got 'int8'"),
     ],
 )

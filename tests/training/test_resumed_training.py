@@ -19,6 +19,12 @@ RUNS = {
         MLP,
         TrainingConfig(epochs=5, batch_size=50, optimizer="sgd", learning_rate=0.1, schedule="cosine"),
     ),
+    "timm's LAMB": (
+        MLP,
+        TrainingConfig(epochs=5, batch_size=50, optimizer="timm:lamb", weight_decay=0.01, schedule="timm:poly"),
+    ),
+    "timm's Lookahead": (MLP, TrainingConfig(epochs=5, batch_size=50, optimizer="timm:lookahead_nadam")),
+    "timm's Adan": (MLP, TrainingConfig(epochs=5, batch_size=50, optimizer="timm:adan")),
     "dropout": (WRN, TrainingConfig(epochs=5, batch_size=64, optimizer="sgd")),
     "CNN, augmented": (CNN, TrainingConfig(epochs=5, batch_size=32, optimizer="sgd", augment="crop-flip")),
     "CNN, everything": (

@@ -8,7 +8,7 @@ from nnmass.architectures import DenseMLP
 from nnmass.errors import InvalidValueError
 from nnmass.training import StackedDenseMLP, TrainingConfig
 from nnmass.training.batches import TensorSplit
-from nnmass.training.optimizers import make_optimizer, set_learning_rate
+from nnmass.training.optimizers import make_optimizer, make_schedule
 
 CPU = torch.device("cpu")
 SHAPES = [(5, 7), (2, 3), (9, 4), (3, 1), (9, 0), (2, 0), (5, 1_000), (9, 12)]  # (depth, max_skips), in no order
@@ -104,10 +104,11 @@ def test_in_double_precision_every_network_goes_the_way_it_goes_alone(activation
     stack = StackedDenseMLP(models, device=CPU)
     together = make_optimizer(config, stack.parameters)
     single = [make_optimizer(config, model.parameters()) for model in alone]
+    schedules = [make_schedule(optimizer, config, steps=1) for optimizer in (together, *single)]
     for step in range(12):
         inputs, labels = batch(11 if step % 3 else 4, seed=step)
-        for optimizer in (together, *single):
-            set_learning_rate(optimizer, config, step=step, steps=12)
+        for set_rate in schedules:
+            set_rate(step)
         losses = stack.loss_and_gradients(inputs, labels)
         together.step()
         for n, (model, optimizer) in enumerate(zip(alone, single, strict=True)):

@@ -109,7 +109,7 @@ WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Pro
 EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training data.")]
 BatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, help="Samples per step.")]
 RateOption = Annotated[float | None, typer.Option("--learning-rate", help="At the start.")]
-OptimizerOption = Annotated[str | None, typer.Option("--optimizer", help="adam or sgd.")]
+OptimizerOption = Annotated[str | None, typer.Option("--optimizer", help="adam, sgd, or timm's: timm:lamb, …")]
 ScheduleOption = Annotated[str | None, typer.Option("--schedule", help="constant or cosine.")]
 RecipeOption = Annotated[
     Path | None,

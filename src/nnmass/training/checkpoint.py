@@ -91,22 +91,53 @@ def _digest(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
     return digest.hexdigest()
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The state of an optimizer, by parameter and name; its settings follow from the configuration."""
-    state = optimizer.state_dict()["state"]
-    return {f"{i}/{name}": torch.as_tensor(value) for i, own in state.items() for name, value in own.items()}
+def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The state of an optimizer: tensors by parameter and name, and numbers of parameters and groups.
+
+    Raises:
+        CheckpointError: the optimizer keeps other things.
+    """
+    whole = optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for i, own in whole["state"].items():
+        for name, value in own.items():
+            if isinstance(value, Tensor):
+                tensors[f"{i}/{name}"] = value
+            elif value is None or isinstance(value, int | float):
+                numbers[f"{i}/{name}"] = value
+            else:
+                kind = type(optimizer).__name__
+                raise CheckpointError(
+                    f"{kind} keeps a {type(value).__name__} ({name}), which no checkpoint holds; take another optimizer"
+                )
+    groups = [{name: _number(value) for name, value in group.items()} for group in whole["param_groups"]]
+    kept = [{name: value for name, value in group.items() if value is not None} for group in groups]
+    return tensors, {"state": numbers, "groups": kept}
 
 
-def set_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Take up what `optimizer_tensors` gave."""
+def set_optimizer_state(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+    """Take up what `optimizer_state` gave."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
+    state: dict[int, dict[str, Any]] = {}
     for key, tensor in tensors.items():
         i, name = key.split("/")
         like = parameters[int(i)]
         laid_out = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor  # as the parameter is
         state.setdefault(int(i), {})[name] = laid_out
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    for key, number in values["state"].items():
+        i, name = key.split("/")
+        state.setdefault(int(i), {})[name] = number
+    groups = optimizer.state_dict()["param_groups"]
+    taken_up = [{**group, **kept} for group, kept in zip(groups, values["groups"], strict=True)]
+    optimizer.load_state_dict({"state": state, "param_groups": taken_up})
+
+
+def _number(value: Any) -> float | int | None:
+    """A number, as some optimizers keep of a group's steps; other settings follow from the configuration."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return value.item()
+    return value if isinstance(value, int | float) else None
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> Path:

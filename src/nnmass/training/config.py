@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from nnmass.architectures import DenseMLP, Specification, explain
 from nnmass.data import Data, ImageStream
@@ -17,12 +17,15 @@ class TrainingConfig(BaseModel):
     Attributes:
         epochs: passes over the training part.
         batch_size: samples per step; the last batch of an epoch may be smaller.
-        optimizer: ``"adam"`` or ``"sgd"``.
+        optimizer: ``"adam"``, ``"sgd"``, or one of timm's, as in ``"timm:lamb"``.
+        optimizer_options: further arguments of ``timm.optim.create_optimizer_v2``.
         learning_rate: at the start, or after the warm-up.
         momentum: of SGD.
         nesterov: whether SGD's momentum is Nesterov's.
         weight_decay: L2 penalty, as the optimizer applies it.
-        schedule: ``"constant"``, or ``"cosine"`` down to 0 over all steps that follow the warm-up.
+        schedule: ``"constant"``, ``"cosine"`` down to 0 over all steps that follow the warm-up, or one of timm's, step
+            by step, as in ``"timm:poly"``.
+        schedule_options: further arguments of ``timm.scheduler.create_scheduler_v2``.
         warmup_epochs: over which the learning rate rises linearly to its full value.
         label_smoothing: share of the target that all classes have alike (arXiv:1512.00567).
         augment: ``"none"``, or ``"crop-flip"``: shifts by up to 4 pixels and horizontal flips, for images.
@@ -43,12 +46,14 @@ class TrainingConfig(BaseModel):
 
     epochs: int = Field(default=30, ge=1)
     batch_size: int = Field(default=64, ge=1)
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: str = "adam"
+    optimizer_options: dict[str, JsonValue] = Field(default_factory=dict)
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     nesterov: bool = False
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: str = "constant"
+    schedule_options: dict[str, JsonValue] = Field(default_factory=dict)
     warmup_epochs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augment: Literal["none", "crop-flip"] = "none"
@@ -68,13 +73,22 @@ class TrainingConfig(BaseModel):
             raise InvalidValueError(f"training: {explain(error)}") from None
         if self.warmup_epochs > self.epochs:
             raise InvalidValueError(f"training: warmup_epochs {self.warmup_epochs} exceeds epochs {self.epochs}")
+        for name, own in _OWN.items():
+            chosen = getattr(self, name)
+            if chosen in own and getattr(self, f"{name}_options"):
+                raise InvalidValueError(f"training: {name}_options are for timm's, but {name} is {chosen!r}")
+            if chosen not in own and not chosen.startswith("timm:"):
+                first, second = own
+                raise InvalidValueError(
+                    f"training: {name} should be {first!r}, {second!r}, or timm's, as 'timm:NAME', got {chosen!r}"
+                )
         if self.accumulate > self.batch_size:
             raise InvalidValueError(f"training: accumulate {self.accumulate} exceeds batch_size {self.batch_size}")
 
     def recorded(self) -> dict[str, Any]:
         """Values by which a run is known: what came after the first version counts only where it is made use of."""
-        values = self.model_dump(mode="json")
-        return {name: v for name, v in values.items() if name in _FIRST or v != type(self).model_fields[name].default}
+        values, plain = self.model_dump(mode="json"), TrainingConfig().model_dump(mode="json")
+        return {name: value for name, value in values.items() if name in _FIRST or value != plain[name]}
 
     @property
     def alters_images(self) -> bool:
@@ -85,9 +99,11 @@ class TrainingConfig(BaseModel):
     def unstacked(self) -> tuple[str, ...]:
         """Names of what was asked for that `train_stacked` cannot do."""
         plain = TrainingConfig()
-        return tuple(name for name in _UNSTACKED if getattr(self, name) != getattr(plain, name))
+        changed = tuple(name for name in _UNSTACKED if getattr(self, name) != getattr(plain, name))
+        return (*changed, *(name for name, own in _OWN.items() if getattr(self, name) not in own))
 
 
+_OWN = {"optimizer": ("adam", "sgd"), "schedule": ("constant", "cosine")}
 _FIRST = {
     "epochs", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay", "schedule", "augment",
 }  # fmt: skip

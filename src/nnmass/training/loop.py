@@ -18,7 +18,7 @@ from nnmass.training.augmentation import Pixels, augmented, cross_entropy
 from nnmass.training.batches import Feed, check_fits, feeds, pixels_of
 from nnmass.training.config import TrainingConfig
 from nnmass.training.metrics import Metrics
-from nnmass.training.optimizers import set_learning_rate
+from nnmass.training.optimizers import make_schedule
 from nnmass.training.place import Place, find_place
 from nnmass.training.result import TrainingResult
 from nnmass.training.state import TrainingState
@@ -130,6 +130,7 @@ class _Loop:
         """Train an epoch, or what is left of it, and say how it went."""
         state, config, place = self.state, self.config, self.place
         steps = -(-len(part) // config.batch_size)
+        set_rate = make_schedule(state.optimizer, config, steps=steps)
         state.forward.train()
         began = saved = time.monotonic()
         waited, seen = 0.0, 0
@@ -147,9 +148,7 @@ class _Loop:
                 inputs, labels = next(batches)
                 waited += time.monotonic() - asked
                 count = min(config.batch_size, len(part) - state.step * config.batch_size)
-                set_learning_rate(
-                    state.optimizer, config, step=state.epoch * steps + state.step, steps=config.epochs * steps
-                )
+                set_rate(state.epoch * steps + state.step)
                 self._step(inputs, labels, count)
                 state.step += 1
                 seen += count

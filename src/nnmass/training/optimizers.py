@@ -1,16 +1,37 @@
 """Optimizers and their schedules from a `TrainingConfig`."""
 
+import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from nnmass.errors import InvalidValueError, first_line
+from nnmass.tracing.libraries import import_library
 from nnmass.training.config import TrainingConfig
 
+Schedule: TypeAlias = Callable[[int], None]
+"""Sets the learning rate of a step, counted from 0 over all epochs; it depends on nothing that came before."""
 
-def make_optimizer(config: TrainingConfig, parameters: Iterable[Tensor | nn.Parameter]) -> torch.optim.Optimizer:
-    """Make the optimizer of a configuration."""
+_EVERY_EPOCH = ("plateau", "none")
+
+
+def make_optimizer(config: TrainingConfig, model: nn.Module | Iterable[Tensor]) -> torch.optim.Optimizer:
+    """Make the optimizer of a configuration.
+
+    Args:
+        config: how to train.
+        model: a network, or its parameters; timm's optimizers need a network, whose biases and norms do not decay.
+
+    Raises:
+        InvalidValueError: timm has no such optimizer, or it takes no such options.
+        ModelError: timm is needed and not installed.
+    """
+    if config.optimizer.startswith("timm:"):
+        return _timm_optimizer(config, model)
+    parameters = model.parameters() if isinstance(model, nn.Module) else model
     if config.optimizer == "adam":
         return torch.optim.Adam(parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     return torch.optim.SGD(
@@ -23,14 +44,69 @@ def make_optimizer(config: TrainingConfig, parameters: Iterable[Tensor | nn.Para
     )
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, *, step: int, steps: int) -> None:
-    """Set the learning rate of one of ``steps`` steps, counted from 0: linear warm-up, then the schedule."""
-    warmup = config.warmup_epochs * steps / config.epochs
-    if step < warmup:
-        fraction = min((step + 1) / warmup, 1.0)
-    elif config.schedule == "cosine":
-        fraction = 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
-    else:
-        fraction = 1.0
-    for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * fraction
+def make_schedule(optimizer: torch.optim.Optimizer, config: TrainingConfig, *, steps: int) -> Schedule:
+    """Make the schedule of a configuration: linear warm-up, then what it names; or all as timm does it.
+
+    Args:
+        optimizer: whose learning rate is set.
+        config: how to train.
+        steps: of an epoch.
+
+    Raises:
+        InvalidValueError: timm has no such schedule that goes step by step, or it takes no such options.
+        ModelError: timm is needed and not installed.
+    """
+    if config.schedule.startswith("timm:"):
+        return _timm_schedule(optimizer, config, steps)
+    total, warmup = config.epochs * steps, config.warmup_epochs * steps
+
+    def set_rate(step: int) -> None:
+        if step < warmup:
+            fraction = min((step + 1) / warmup, 1.0)
+        elif config.schedule == "cosine":
+            fraction = 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+        else:
+            fraction = 1.0
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * fraction
+
+    return set_rate
+
+
+def _timm_optimizer(config: TrainingConfig, model: nn.Module | Iterable[Tensor]) -> torch.optim.Optimizer:
+    optim: Any = import_library("timm.optim")
+    name = config.optimizer.removeprefix("timm:")
+    known = optim.list_optimizers()
+    if name.removeprefix("lookahead_") not in known:
+        close = ", ".join(difflib.get_close_matches(name, known)) or ", ".join(known)
+        raise InvalidValueError(f"training: optimizer: timm has none named {name!r}; it has {close}")
+    settings = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "momentum": config.momentum}
+    try:
+        made: torch.optim.Optimizer = optim.create_optimizer_v2(
+            model, opt=name, **{**settings, **config.optimizer_options}
+        )
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(f"training: {config.optimizer} cannot be made ({first_line(error)})") from None
+    if getattr(made, "is_second_order", False):
+        raise InvalidValueError(f"training: {config.optimizer} needs second derivatives, which are not computed here")
+    return made
+
+
+def _timm_schedule(optimizer: torch.optim.Optimizer, config: TrainingConfig, steps: int) -> Schedule:
+    scheduler: Any = import_library("timm.scheduler")
+    name = config.schedule.removeprefix("timm:")
+    if name in _EVERY_EPOCH:
+        raise InvalidValueError(f"training: schedule {config.schedule} does not follow from the step alone")
+    settings = {"num_epochs": config.epochs, "warmup_epochs": config.warmup_epochs}
+    try:
+        made, _ = scheduler.create_scheduler_v2(
+            optimizer,
+            sched=name,
+            step_on_epochs=False,
+            updates_per_epoch=steps,
+            **{**settings, **config.schedule_options},
+        )
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(f"training: schedule {config.schedule} cannot be made ({first_line(error)})") from None
+    set_rate: Schedule = made.step_update
+    return set_rate

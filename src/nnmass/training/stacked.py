@@ -16,7 +16,7 @@ from nnmass.networks import DenseMLPNetwork
 from nnmass.training.batches import check_fits, to_tensors
 from nnmass.training.config import TrainingConfig
 from nnmass.training.loop import Progress
-from nnmass.training.optimizers import make_optimizer, set_learning_rate
+from nnmass.training.optimizers import make_optimizer, make_schedule
 from nnmass.training.result import TrainingResult
 from nnmass.training.stack import StackedDenseMLP
 
@@ -70,11 +70,12 @@ def train_stacked(
     losses: list[Tensor] = []
     accuracies: list[Tensor] = []
     steps = -(-len(train_part) // config.batch_size)
+    set_rate = make_schedule(optimizer, config, steps=steps)
     for epoch in range(config.epochs):
         total = torch.zeros(len(models), device=place)
         batches = train_part.batches(batch_size=config.batch_size, seed=seed, epoch=epoch)
         for i, (inputs, labels) in enumerate(batches):
-            set_learning_rate(optimizer, config, step=epoch * steps + i, steps=config.epochs * steps)
+            set_rate(epoch * steps + i)
             total += stack.loss_and_gradients(inputs, labels) * len(labels)
             optimizer.step()
         losses.append(total / len(train_part))

@@ -10,9 +10,9 @@ from nnmass.architectures import Specification
 from nnmass.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
-    optimizer_tensors,
+    optimizer_state,
     save_checkpoint,
-    set_optimizer_tensors,
+    set_optimizer_state,
 )
 from nnmass.training.config import TrainingConfig
 from nnmass.training.optimizers import make_optimizer
@@ -43,7 +43,7 @@ class TrainingState:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.joined = place.joined(self.model)
         self.forward: Any = torch.compile(self.joined) if config.compile else self.joined
-        self.optimizer = make_optimizer(config, self.model.parameters())
+        self.optimizer = make_optimizer(config, self.model)
         self.average = _floats(self.model, copied=True) if config.ema else {}
         self.epoch = self.step = 0
         self.loss = torch.zeros((), device=place.device, dtype=torch.float64)
@@ -72,7 +72,7 @@ class TrainingState:
         if saved is None:
             return
         self.model.load_state_dict(saved.part("model"))
-        set_optimizer_tensors(self.optimizer, saved.part("optimizer"))
+        set_optimizer_state(self.optimizer, saved.part("optimizer"), saved.values["optimizer"])
         for name, tensor in saved.part("average").items():
             self.average[name].copy_(tensor)
         self.loss.copy_(saved.tensors["loss"] if self.place.first else torch.zeros(()))
@@ -83,9 +83,10 @@ class TrainingState:
 
     def save(self, path: str | os.PathLike[str], run: dict[str, Any]) -> None:
         """Write a checkpoint, if this is the process that writes."""
+        moments, numbers = optimizer_state(self.optimizer)
         parts: dict[str, dict[str, Tensor]] = {
             "model": self.model.state_dict(),
-            "optimizer": optimizer_tensors(self.optimizer),
+            "optimizer": moments,
             "average": self.average,
         }
         loss = self.place.total(self.loss.clone())  # of this epoch so far, over all processes
@@ -97,6 +98,7 @@ class TrainingState:
                 "train_loss": self.train_loss,
                 "validation_accuracy": self.validation_accuracy,
                 "scaling": self.place.scaling(),
+                "optimizer": numbers,
             }
             save_checkpoint(path, Checkpoint({**tensors, "loss": loss}, values), run=run)
         self.place.wait()
