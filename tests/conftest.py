@@ -1,3 +1,4 @@
+import signal
 from importlib import import_module
 from pathlib import Path
 
@@ -12,6 +13,14 @@ PUBLISHED = Path(__file__).parent / "published"
 def one_thread():
     """Tests run side by side, one process per core."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heard_interrupts():
+    """A shell starts what it sends to the background deaf to Ctrl-C, and the processes of tests would inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
