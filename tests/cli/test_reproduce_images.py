@@ -6,7 +6,7 @@ from PIL import Image
 
 from nnmass.experiments import STUDIES
 
-PICTURES = {"accuracy.png", "difference.png"}
+PICTURES = {"accuracy.png", "convergence.png", "difference.png"}
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -6,7 +6,7 @@ import pytest
 
 from nnmass import RunStore, TrainingConfig, load_data
 from nnmass.errors import FitError, InvalidValueError
-from nnmass.experiments import Convergence, LossCurve, convergence, convergence_grid, spread_of_means
+from nnmass.experiments import STUDIES, Convergence, LossCurve, convergence, convergence_grid, spread_of_means
 from nnmass.prediction import QUANTITIES
 
 CONFIG = TrainingConfig(epochs=2, batch_size=64)
@@ -89,6 +89,33 @@ def test_losses_that_follow_the_mass_alone_have_no_spread_but_between_masses():
     assert found.fits["final_loss"]["nn_mass"].fit.r2 > 0.99
     assert found.fits["final_loss"]["nn_mass"].fit.slope == pytest.approx(-1, abs=0.03)
     assert found.fits["final_loss"]["params"].r2_lead > 0.1
+
+
+def test_the_verdict_follows_from_the_numbers():
+    grid = convergence_grid(load_data("digits"))
+    by_mass = with_losses([tuple((2.0, s * 10 / mass) for s in (0.9, 1.1)) for mass, _ in grid])
+    spreads, *claims = by_mass.verdict()
+    assert "differs between depths by 0.000, 0.000, 0.000, at 0 of 3 masses by more than seeds" in spreads
+    assert len(claims) == 2
+    assert all("more than that of" in claim and "15 networks" in claim for claim in claims)
+    by_depth = with_losses([tuple((2.0, s / spec.depth) for s in (0.99, 1.01)) for _, spec in grid])
+    spreads, *claims = by_depth.verdict()
+    assert "at 3 of 3 masses by more than seeds" in spreads
+    assert all("more than" not in claim for claim in claims)
+
+
+def test_dense_cnns_of_equal_mass(tmp_path):
+    study = STUDIES["convergence-cifar10"]
+    size = study.sizes["smoke"]
+    data = size.data(load_data("digits"))
+    grid = study.grid(data, "smoke")
+    for mass, spec in grid:
+        assert spec.nn_mass == pytest.approx(mass, rel=0.25)
+    assert study.networks(data, "smoke") == [spec for _, spec in grid]
+    store = RunStore(tmp_path / "runs.sqlite")
+    found = convergence(data, store, networks=grid, config=size.config(epochs=1), seeds=2, workers=1)
+    assert [(curve.target_mass, curve.depth) for curve in found.curves] == [(m, spec.depth) for m, spec in grid]
+    assert list(found.at_equal_depth) == [8, 10, 12]
 
 
 def test_a_group_of_one_network_has_no_spread():

@@ -74,8 +74,12 @@ def test_everything_that_a_run_is_makes_its_key():
     changes |= {"weight_decay": 0.1, "schedule": "cosine", "augment": "crop-flip", "nesterov": True, "compile": True}
     changes |= {"warmup_epochs": 1, "label_smoothing": 0.1, "cutout": 2, "randaugment": 9, "mixup": 0.2, "ema": 0.9}
     changes |= {"accumulate": 2, "precision": "bfloat16", "channels_last": True}
-    assert set(changes) == set(TrainingConfig.model_fields)
+    options = {"optimizer_options": {"eps": 0.1}, "schedule_options": {"min_lr": 0.1}}
+    assert set(changes) | set(options) == set(TrainingConfig.model_fields)
     runs += [Run(MLP, 0, "digits", TrainingConfig(**{key: value})) for key, value in changes.items()]
+    timm = {"optimizer": "timm:lamb", "schedule": "timm:poly"}
+    for some in ({}, *({key: value} for key, value in options.items())):
+        runs.append(Run(MLP, 0, "digits", TrainingConfig(**timm, **some)))
     runs += [
         Run(spec, 0, "digits", CONFIG) for spec in grid(MLP, {"depth": [15], "width": [8, 9], "max_skips": [19, 20]})
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nnmass.cli import options as o
+from nnmass.cli.image_experiments import show_convergence
 from nnmass.cli.output import console, print_table, progress_bar
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def mlp_compression(bench: Bench) -> dict[str, Any]:
 @_trained
 def convergence(bench: Bench) -> dict[str, Any]:
     """Training losses at equal mass."""
-    from nnmass import experiments, reporting
+    from nnmass import experiments
 
     data, request, seeds = bench.data, bench.request, bench.request.seeds or 5
     with progress_bar(f"convergence on {data.name}") as progress:
@@ -110,10 +111,9 @@ def convergence(bench: Bench) -> dict[str, Any]:
             data, bench.store, config=bench.config, seeds=seeds, workers=request.workers, progress=progress
         )
     title = f"{data.name}: training loss of DenseMLPs of width 8, {len(outcome.curves)} networks × {seeds} seeds"
-    reporting.save(reporting.convergence_figure(outcome, title=title), request.folder / "convergence.png")
-    if not request.quiet:
-        print_table(title, *reporting.convergence_rows(outcome))
-        print_table("What explains it", *reporting.convergence_fit_rows(outcome))
+    show_convergence(outcome, title, request)
+    for sentence in outcome.verdict() if not request.quiet else ():
+        console.print(sentence, markup=False)
     return outcome.to_dict()
 
 

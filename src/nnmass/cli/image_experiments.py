@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nnmass.architectures import Specification
     from nnmass.cli.experiments import Request
     from nnmass.data import Data
-    from nnmass.experiments import AccuracyStudy, CompressionStudy, ImageAccuracy, Scale
+    from nnmass.experiments import AccuracyStudy, CompressionStudy, Convergence, ConvergenceStudy, ImageAccuracy, Scale
     from nnmass.sweeps import RunStore
     from nnmass.training import TrainingConfig
 
@@ -37,7 +37,7 @@ class Bench:
 
 def run(name: str, request: "Request", scale: "Scale") -> dict[str, Any]:
     """Run an experiment on images at a scale; writes its pictures and rows to the request's folder."""
-    from nnmass.experiments import STUDIES, AccuracyStudy
+    from nnmass.experiments import STUDIES, AccuracyStudy, ConvergenceStudy
     from nnmass.sweeps import RunStore
 
     study = STUDIES[name]
@@ -52,7 +52,12 @@ def run(name: str, request: "Request", scale: "Scale") -> dict[str, Any]:
     title = f"{name}, {scale}: {data.name}, {config.epochs} epochs, {seeds} seeds"
     store = RunStore(request.folder / "runs.sqlite")
     bench = Bench(scale, study.networks(data, scale), data, store, config, seeds, title, request)
-    outcome = _accuracy(study, bench) if isinstance(study, AccuracyStudy) else _compression(study, bench)
+    if isinstance(study, AccuracyStudy):
+        outcome = _accuracy(study, bench)
+    elif isinstance(study, ConvergenceStudy):
+        outcome = _convergence(study, bench)
+    else:
+        outcome = _compression(study, bench)
     store.export(request.folder / "runs.csv")
     said = [*outcome["verdict"], *([_JPEG] if "jpeg" in data.source else [])]
     for sentence in said if not request.quiet else ():
@@ -95,6 +100,33 @@ def _sentences(outcomes: "tuple[ImageAccuracy, ...]") -> list[str]:
     return [
         f"{outcome.part[0].upper()}{outcome.part[1:]}: {said}" for outcome in outcomes for said in outcome.verdict()
     ]
+
+
+def _convergence(study: "ConvergenceStudy", bench: Bench) -> dict[str, Any]:
+    from nnmass.experiments import convergence
+
+    with progress_bar(bench.title) as progress:
+        outcome = convergence(
+            bench.data,
+            bench.store,
+            networks=study.grid(bench.data, bench.scale),
+            config=bench.config,
+            seeds=bench.seeds,
+            workers=bench.request.workers,
+            progress=progress,
+        )
+    show_convergence(outcome, bench.title, bench.request)
+    return outcome.to_dict()
+
+
+def show_convergence(outcome: "Convergence", title: str, request: "Request") -> None:
+    """Draw the training losses, and print what explains them unless asked to be quiet."""
+    from nnmass import reporting
+
+    reporting.save(reporting.convergence_figure(outcome, title=title), request.folder / "convergence.png")
+    if not request.quiet:
+        print_table(title, *reporting.convergence_rows(outcome))
+        print_table("What explains it", *reporting.convergence_fit_rows(outcome))
 
 
 def _compression(study: "CompressionStudy", bench: Bench) -> dict[str, Any]:

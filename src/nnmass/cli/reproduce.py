@@ -25,6 +25,8 @@ class Experiment(StrEnum):
     RESNET_CIFAR10 = "resnet-cifar10"
     WRN_CIFAR10 = "wrn-cifar10"
     MOBILENET_CIFAR10 = "mobilenet-cifar10"
+    CONVERGENCE_CIFAR10 = "convergence-cifar10"
+    RESNET_IMAGENET = "resnet-imagenet"
     COMPRESS_CIFAR10 = "compress-cifar10"
     MOBILENET_IMAGENET = "mobilenet-imagenet"
     LIST = "list"
@@ -88,9 +90,10 @@ def reproduce(
     imagenet-published: published ImageNet weights in groups of equal training: how well NN-Mass, parameters and MACs
     rank their accuracies, from the table imagenet-published/timm-results-imagenet.csv of --data-root; trains nothing.
 
-    cnn-cifar10, cnn-cifar100, resnet-cifar10, wrn-cifar10, mobilenet-cifar10: test accuracy of convolutional networks
-    against NN-Mass, parameters and MACs; compress-cifar10, mobilenet-imagenet: networks against cheaper ones of their
-    mass; nnmass reproduce list says what each costs at each scale. Their default scale is small.
+    cnn-cifar10, cnn-cifar100, resnet-cifar10, wrn-cifar10, mobilenet-cifar10, resnet-imagenet: test accuracy of
+    convolutional networks against NN-Mass, parameters and MACs; convergence-cifar10: their training loss at equal mass;
+    compress-cifar10, mobilenet-imagenet: networks against cheaper ones of their mass. nnmass reproduce list says what
+    each costs at each scale. Their default scale is small.
 
     Example: nnmass reproduce cnn-cifar10 --scale smoke
     """

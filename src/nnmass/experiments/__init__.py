@@ -8,6 +8,7 @@ from nnmass.experiments.image_catalogue import (
     STUDIES,
     AccuracyStudy,
     CompressionStudy,
+    ConvergenceStudy,
     Study,
     training_macs,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "CompressionStudy",
     "Condition",
     "Convergence",
+    "ConvergenceStudy",
     "CurveFit",
     "ImageAccuracy",
     "ImageCompression",

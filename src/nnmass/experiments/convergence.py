@@ -1,4 +1,4 @@
-"""Training loss of DenseMLPs of equal NN-Mass but different depth (arXiv:1910.00780, section 5)."""
+"""Training loss of networks of equal NN-Mass but different depth (arXiv:1910.00780, section 5)."""
 
 import json
 from collections import Counter
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nnmass.architectures import DenseMLP
-from nnmass.data import Dataset
+from nnmass.architectures import DenseMLP, LinkedSpecification, Specification
+from nnmass.data import Data
 from nnmass.errors import InvalidValueError
 from nnmass.experiments.calibration import skips_of_mass
 from nnmass.experiments.mlp_accuracy import DEPTHS, WIDTH
@@ -29,13 +29,18 @@ class LossCurve:
 
     Attributes:
         target_mass: the mass that was wanted; the network's own comes nearest among all numbers of skips.
-        spec: the network.
+        spec: the network, all of whose cells have one depth.
         losses: per seed the mean training loss (cross entropy, nats) within each epoch.
     """
 
     target_mass: int
-    spec: DenseMLP
+    spec: LinkedSpecification
     losses: tuple[tuple[float, ...], ...]
+
+    @property
+    def depth(self) -> int:
+        """Layers of each cell."""
+        return self.spec.cells[0].depth
 
     @cached_property
     def mean(self) -> tuple[float, ...]:
@@ -61,7 +66,8 @@ class LossCurve:
         """Plain values for JSON."""
         return {
             "target_mass": self.target_mass,
-            **{name: getattr(self.spec, name) for name in ("depth", "max_skips", *QUANTITIES)},
+            "depth": self.depth,
+            **{name: getattr(self.spec, name) for name in ("max_skips", *QUANTITIES)},
             "seeds": len(self.losses),
             **{
                 measure: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1))}
@@ -98,7 +104,7 @@ class Convergence:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at_equal_mass", _spreads(self.curves, lambda curve: curve.target_mass))
-        object.__setattr__(self, "at_equal_depth", _spreads(self.curves, lambda curve: curve.spec.depth))
+        object.__setattr__(self, "at_equal_depth", _spreads(self.curves, lambda curve: curve.depth))
         object.__setattr__(self, "fits", {measure: _fits(self.curves, measure) for measure in MEASURES})
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,13 +117,37 @@ class Convergence:
             "at_equal_depth": _plain(self.at_equal_depth),
             "fits": _plain(self.fits),
             "networks": [curve.to_dict() for curve in self.curves],
+            "verdict": self.verdict(),
         }
+
+    def verdict(self) -> list[str]:
+        """Say in plain sentences what is shown, and what is not."""
+        at_equal = [found["mean_loss"] for found in self.at_equal_mass.values()]
+        apart = sum(spread.spread > spread.noise_95 for spread in at_equal)
+        between_depths = ", ".join(f"{spread.spread:.3f}" for spread in at_equal)
+        between_masses = ", ".join(f"{found['mean_loss'].spread:.3f}" for found in self.at_equal_depth.values())
+        said = [
+            f"At equal mass the loss, averaged over training, differs between depths by {between_depths}, at {apart} "
+            f"of {len(at_equal)} masses by more than seeds alone would make it; at equal depth, between masses, by "
+            f"{between_masses}."
+        ]
+        fits = self.fits["mean_loss"]
+        mass = fits["nn_mass"].fit.r2
+        for rival, name in (("params", "parameters"), ("macs", "MACs")):
+            (low, high), other = fits[rival].r2_lead_interval, fits[rival].fit.r2
+            claim = "more than" if low > 0 else "less than" if high < 0 else "not shown to be more or less than"
+            said.append(
+                f"Of its logarithm, that of NN-Mass explains {mass:.2f} of the variance, {claim} that of {name} "
+                f"({other:.2f}; difference {fits[rival].r2_lead:+.2f} [{low:+.2f}, {high:+.2f}], {len(self.curves)} "
+                f"networks)."
+            )
+        return said
 
 
 def convergence_grid(
-    data: Dataset, *, masses: Sequence[int] = MASSES, depths: Sequence[int] = DEPTHS
-) -> list[tuple[int, DenseMLP]]:
-    """At every target mass a network of every depth, with the number of skips whose mass comes nearest."""
+    data: Data, *, masses: Sequence[int] = MASSES, depths: Sequence[int] = DEPTHS
+) -> list[tuple[int, LinkedSpecification]]:
+    """At every target mass a DenseMLP of every depth, with the number of skips whose mass comes nearest."""
     in_features = int(np.prod(data.input_shape))
     return [
         (
@@ -136,19 +166,21 @@ def convergence_grid(
 
 
 def convergence(
-    data: Dataset,
+    data: Data,
     store: RunStore,
     *,
+    networks: Sequence[tuple[int, LinkedSpecification]] | None = None,
     config: TrainingConfig | None = None,
     seeds: int = 5,
     workers: int | None = None,
     progress: SweepProgress | None = None,
 ) -> Convergence:
-    """Train width 8, depths 16 to 32 at three masses, and compare their training losses.
+    """Train networks of several depths at each of several masses, and compare their training losses.
 
     Args:
         data: what to learn.
         store: takes the runs, and has those of an interrupted call.
+        networks: with the mass that each is meant to have; by default DenseMLPs of width 8, depths 16 to 32, at three.
         config: how to train; by default as `default_config` says.
         seeds: per network; at least 2.
         workers: processes.
@@ -160,14 +192,14 @@ def convergence(
     """
     if seeds < 2:
         raise InvalidValueError(f"seeds must be at least 2 for a spread over seeds, got {seeds}")
-    networks = convergence_grid(data)
+    networks = networks or convergence_grid(data)
     specs = [spec for _, spec in networks]
     config = config or default_config(specs[0], data)
     runs = run_sweep(specs, data, store, config, seeds=range(seeds), workers=workers, progress=progress)
     rows = {row.key: row for row in store.runs()}
-    losses: dict[DenseMLP, list[tuple[float, ...]]] = {spec: [] for spec in specs}
+    losses: dict[Specification, list[tuple[float, ...]]] = {spec: [] for spec in specs}
     for run in runs:
-        if rows[run.key].status == "finished" and isinstance(run.spec, DenseMLP):
+        if rows[run.key].status == "finished":
             losses[run.spec].append(_losses(rows[run.key]))
     curves = tuple(LossCurve(mass, spec, tuple(losses[spec])) for mass, spec in networks if len(losses[spec]) > 1)
     return Convergence(
@@ -201,7 +233,7 @@ def _fits(curves: Sequence[LossCurve], measure: str) -> dict[str, QuantityFit]:
     return fit_quantities(
         {name: np.array([getattr(curve.spec, name) for curve in curves], float) for name in QUANTITIES},
         np.log([np.mean(getattr(curve, measure)) for curve in curves]),
-        [curve.spec.depth for curve in curves],
+        [curve.depth for curve in curves],
         name=f"log {measure}",
     )
 

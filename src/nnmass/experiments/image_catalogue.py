@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from nnmass.architectures import DenseCNN, MobileNetV2, Specification
+from nnmass.architectures import DenseCNN, LinkedSpecification, MobileNetV2, Specification
 from nnmass.data import Data
 from nnmass.experiments.image_networks import (
     UNSEEN_DENSE_DEPTHS,
     Networks,
     dense_cnns,
+    dense_cnns_of_equal_mass,
+    imagenet_resnets,
     mobilenets,
     resnets,
     wide_resnets,
@@ -83,7 +85,28 @@ class CompressionStudy:
     published: str
 
 
-Study: TypeAlias = AccuracyStudy | CompressionStudy
+@dataclass(frozen=True)
+class ConvergenceStudy:
+    """Training loss of networks of equal mass and different depth.
+
+    Attributes:
+        title: what it shows.
+        data: name of the data set, unless another is given.
+        grid: networks with the masses that they are meant to have, at each scale.
+        sizes: at each scale.
+    """
+
+    title: str
+    data: str
+    grid: Callable[[Data, Scale], list[tuple[int, LinkedSpecification]]]
+    sizes: dict[Scale, Size]
+
+    def networks(self, data: Data, scale: Scale) -> list[Specification]:
+        """The networks of the grid."""
+        return [spec for _, spec in self.grid(data, scale)]
+
+
+Study: TypeAlias = AccuracyStudy | CompressionStudy | ConvergenceStudy
 
 
 def _dense_references(data: Data, scale: Scale) -> list[Specification]:
@@ -130,6 +153,10 @@ STUDIES: dict[str, Study] = {
     "resnet-cifar10": AccuracyStudy("ResNets, blocks of every stage", "cifar10", resnets, _CIFAR),
     "wrn-cifar10": AccuracyStudy("Wide-ResNets, depth and width", "cifar10", wide_resnets, _CIFAR),
     "mobilenet-cifar10": AccuracyStudy("MobileNetV2s, expansion and blocks", "cifar10", mobilenets, _CIFAR),
+    "convergence-cifar10": ConvergenceStudy(
+        "loss of DenseCNNs of equal mass", "cifar10", dense_cnns_of_equal_mass, _CIFAR
+    ),
+    "resnet-imagenet": AccuracyStudy("ResNets on images of ImageNet", "tiny-imagenet-100", imagenet_resnets, _IMAGENET),
     "compress-cifar10": CompressionStudy(
         "DenseCNNs and ones of their mass at fewer MACs",
         "cifar10",

@@ -4,8 +4,17 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from nnmass.architectures import CifarResNet, DenseCNN, MobileNetV2, Specification, WideResNet
+from nnmass.architectures import (
+    CifarResNet,
+    DenseCNN,
+    LinkedSpecification,
+    MobileNetV2,
+    ResNet,
+    Specification,
+    WideResNet,
+)
 from nnmass.data import Data
+from nnmass.experiments.calibration import skips_of_mass
 from nnmass.experiments.scales import Scale
 
 Networks: TypeAlias = Callable[[Data, Scale], list[Specification]]
@@ -28,21 +37,39 @@ _SKIPS_PER_WIDTH: dict[Scale, tuple[float, ...]] = {
     "small": (0.25, 0.5, 1.0, 2.0, 3.0, 4.0),
     "full": (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0),
 }
+_EQUAL_MASSES: dict[Scale, tuple[int, ...]] = {"smoke": (8, 16, 30), "small": (40, 120, 360), "full": (150, 500, 1500)}
+_EQUAL_DEPTHS: dict[Scale, tuple[int, ...]] = {"smoke": (8, 10, 12), "small": (8, 10, 13, 16), "full": (10, 13, 16, 21)}
 _STAGE_WIDTHS: dict[Scale, tuple[int, ...]] = {"smoke": (4, 8, 8), "small": (8, 16, 32), "full": (16, 32, 64)}
 
 
 def dense_cnns(data: Data, scale: Scale) -> list[Specification]:
     """DenseCNNs of several depths, and from few skips to many; at full scale of three widths."""
     choices = itertools.product(_DENSE_WIDTHS[scale], DENSE_DEPTHS[scale], _SKIPS_PER_WIDTH[scale])
-    return [_dense_cnn(data, widths, depth, times) for widths, depth, times in choices]
+    return [
+        _dense_cnn(data, widths, depth, [max(round(times * width), 1) for width in widths])
+        for widths, depth, times in choices
+    ]
 
 
-def _dense_cnn(data: Data, widths: Sequence[int], depth: int, skips_per_width: float) -> DenseCNN:
+def dense_cnn_of_mass(data: Data, widths: Sequence[int], depth: int, mass: float) -> DenseCNN:
+    """The DenseCNN of a depth whose mass comes nearest, each cell with the share of its width."""
+    skips = [skips_of_mass(width, depth, mass * width / sum(widths)) for width in widths]
+    return _dense_cnn(data, widths, depth, skips)
+
+
+def dense_cnns_of_equal_mass(data: Data, scale: Scale) -> list[tuple[int, LinkedSpecification]]:
+    """At each of three masses a DenseCNN of every depth."""
+    widths = _DENSE_WIDTHS[scale][len(_DENSE_WIDTHS[scale]) // 2]
+    choices = itertools.product(_EQUAL_MASSES[scale], _EQUAL_DEPTHS[scale])
+    return [(mass, dense_cnn_of_mass(data, widths, depth, mass)) for mass, depth in choices]
+
+
+def _dense_cnn(data: Data, widths: Sequence[int], depth: int, skips: Sequence[int]) -> DenseCNN:
     channels, side, _ = data.input_shape
     return DenseCNN(
         widths=tuple(widths),
         depth=depth,
-        max_skips=tuple(max(round(skips_per_width * width), 1) for width in widths),
+        max_skips=tuple(skips),
         image_size=side,
         in_channels=channels,
         num_classes=data.num_classes,
@@ -66,6 +93,18 @@ def resnets(data: Data, scale: Scale) -> list[Specification]:
             num_classes=data.num_classes,
         )
         for layers in choices[scale]
+    ]
+
+
+def imagenet_resnets(data: Data, scale: Scale) -> list[Specification]:
+    """ResNets of basic blocks, at full scale with ImageNet's stem; blocks per stage vary."""
+    if scale != "full":
+        return resnets(data, scale)
+    choices = [(2, 2, 2, 2), (3, 4, 6, 3), (2, 3, 4, 2), (2, 2, 6, 2), (4, 2, 2, 2), (2, 2, 2, 4), (2, 4, 6, 2)]
+    channels, side, _ = data.input_shape
+    return [
+        ResNet(block="basic", layers=layers, image_size=side, in_channels=channels, num_classes=data.num_classes)
+        for layers in choices
     ]
 
 

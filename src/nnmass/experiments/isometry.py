@@ -10,7 +10,7 @@ import numpy as np
 from nnmass.architectures import DenseCNN, DenseMLP, LinkedSpecification
 from nnmass.data import Dataset
 from nnmass.errors import DataError
-from nnmass.experiments.calibration import skips_of_mass
+from nnmass.experiments.image_networks import dense_cnn_of_mass
 from nnmass.experiments.isometry_analysis import Condition, conditions
 from nnmass.experiments.isometry_rows import RowProgress, evenly_spread, measure_rows
 from nnmass.experiments.mlp_accuracy import WIDTH
@@ -121,18 +121,7 @@ def isometry_cnn(
 def _cnns(data: Dataset, mass: float) -> list[DenseCNN]:
     if len(data.input_shape) != 3 or data.input_shape[1] != data.input_shape[2]:
         raise DataError(f"{data.name}: a DenseCNN reads square images, got inputs of shape {data.input_shape}")
-    channels, size, _ = data.input_shape
-    return [
-        DenseCNN(
-            widths=CNN_WIDTHS,
-            depth=depth,
-            max_skips=[skips_of_mass(width, depth, mass * width / sum(CNN_WIDTHS)) for width in CNN_WIDTHS],
-            image_size=size,
-            in_channels=channels,
-            num_classes=data.num_classes,
-        )
-        for depth in CNN_DEPTHS
-    ]
+    return [dense_cnn_of_mass(data, CNN_WIDTHS, depth, mass) for depth in CNN_DEPTHS]
 
 
 def _measure(

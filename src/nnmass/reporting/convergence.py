@@ -29,7 +29,7 @@ def convergence_figure(outcome: Convergence, *, title: str) -> Figure:
         title: over all panels.
     """
     masses = sorted({curve.target_mass for curve in outcome.curves})
-    depths = sorted({curve.spec.depth for curve in outcome.curves})
+    depths = sorted({curve.depth for curve in outcome.curves})
     with figure(12.0, 7.8) as drawn:
         halves: Any = drawn.subfigures(2, 1, height_ratios=(1.1, 1))
         above, below = halves
@@ -91,7 +91,7 @@ def convergence_fit_rows(outcome: Convergence) -> TextTable:
 
 def _curves(axes: Any, curves: Sequence[LossCurve], depths: Sequence[int]) -> None:
     for curve in curves:
-        i = depths.index(curve.spec.depth)
+        i = depths.index(curve.depth)
         colour, mean, std = COLOURS[i % len(COLOURS)], np.array(curve.mean), np.array(curve.std)
         epochs = np.arange(1, len(mean) + 1)
         axes.plot(
@@ -101,7 +101,7 @@ def _curves(axes: Any, curves: Sequence[LossCurve], depths: Sequence[int]) -> No
             color=colour,
             markersize=4,
             linewidth=1.4,
-            label=f"depth {curve.spec.depth}, {curve.spec.params:,} params",
+            label=f"depth {curve.depth}, {curve.spec.params:,} params",
         )
         axes.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.1, linewidth=0)
     axes.set_yscale("log")
@@ -118,7 +118,7 @@ def _line(axes: Any, fit: LogFit) -> None:
 
 def _points(axes: Any, curves: Sequence[LossCurve], quantity: str, depths: Sequence[int]) -> None:
     for i, depth in enumerate(depths):
-        members = [curve for curve in curves if curve.spec.depth == depth]
+        members = [curve for curve in curves if curve.depth == depth]
         axes.errorbar(
             [getattr(curve.spec, quantity) for curve in members],
             [np.mean(curve.mean_loss) for curve in members],
