@@ -12,7 +12,7 @@ import json
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from nnmass.tracing.libraries import import_library
 
 WIDTH, HEIGHT, CLASSES = 500, 375, 4
 LAYOUTS = ("folder", "tar", "parquet")
-TARGET_SPEED, TARGET_WAIT = 0.95, 0.05
+TARGET_SPEED, TARGET_WAIT = 0.9, 0.05
 STEP_TIMES = (0.5, 0.9, 1.2, 2.0)
 """Of a step, as multiples of the time in which the workers decode a batch."""
 
@@ -80,18 +80,14 @@ def theirs(folder: Path, size: int, batch: int, workers: int) -> Iterator[Any]:
     """Batches of an epoch by torchvision's ImageFolder, with the same transform."""
     datasets: Any = import_library("torchvision.datasets")
     whole = datasets.ImageFolder(folder / "train", ImageAugmentation().transform(size, training=True))
-    options = {"multiprocessing_context": "forkserver", "prefetch_factor": 2} if workers else {}
+    options = {"multiprocessing_context": "fork", "prefetch_factor": 2} if workers else {}
     return iter(DataLoader(whole, batch, shuffle=True, num_workers=workers, **options))
 
 
-def drain(make: Callable[[], Iterator[Any]]) -> Callable[[], None]:
-    """Make the function that goes through all batches."""
-
-    def through() -> None:
-        for _ in make():
-            pass
-
-    return through
+def rate(batches: Iterator[Any], images: int, batch: int) -> float:
+    """Images per second after the first batch, which waits for processes to start."""
+    next(batches)
+    return (images - batch) / seconds(lambda: [None for _ in batches])
 
 
 def waiting(stream: ImageStream, batch: int, step: float) -> float:
@@ -132,21 +128,16 @@ def main() -> None:
                 layout: open_stream(folder, image_size=arguments.image_size, workers=workers)
                 for layout, folder in folders.items()
             }
-            sides: dict[str, Callable[[], None]] = {
-                layout: drain(lambda stream=stream: ours(stream, arguments.batch)) for layout, stream in streams.items()
-            }
             common = (folders["folder"], arguments.image_size, arguments.batch, workers)
-            sides["ImageFolder"] = drain(lambda common=common: theirs(*common))
-            times: dict[str, list[float]] = {name: [] for name in sides}
-            for side in sides.values():
-                side()
+            found: dict[str, list[float]] = {name: [] for name in (*LAYOUTS, "ImageFolder")}
             for _ in range(arguments.pairs):
-                for name, side in sides.items():
-                    times[name].append(seconds(side))
-            rates[str(workers)] = {name: spread([len(drawn) / t for t in taken]) for name, taken in times.items()}
-            faster[str(workers)] = {name: ratios(times["ImageFolder"], times[name]) for name in LAYOUTS}
-            for name, rate in rates[str(workers)].items():
-                print(f"{workers} workers, {name}: {shown(rate, 0)} images/s")
+                for name, taken in found.items():
+                    batches = theirs(*common) if name == "ImageFolder" else ours(streams[name], arguments.batch)
+                    taken.append(rate(batches, len(drawn), arguments.batch))
+            rates[str(workers)] = {name: spread(taken) for name, taken in found.items()}
+            faster[str(workers)] = {name: ratios(found[name], found["ImageFolder"]) for name in LAYOUTS}
+            for name, values in rates[str(workers)].items():
+                print(f"{workers} workers, {name}: {shown(values, 0)} images/s")
             if workers:
                 batch_time = arguments.batch / rates[str(workers)]["tar"]["median"]
                 for multiple in STEP_TIMES:

@@ -131,6 +131,7 @@ class ImageStream:
         options: dict[str, Any] = {"generator": torch.Generator()}  # the caller's random numbers stay where they are
         if self.workers:
             options |= {"num_workers": self.workers, "prefetch_factor": 2, "multiprocessing_context": "forkserver"}
+            options |= {"pin_memory": torch.cuda.is_available()}  # a thread then fetches them while the GPU computes
         for images, labels, unreadable in DataLoader(jobs, batch_size=None, **options):
             self._note(part, unreadable)
             yield images, labels
@@ -212,7 +213,9 @@ def _set_random_states(seed: int, epoch: int, image: int) -> None:
     number = int(np.random.SeedSequence([seed, epoch, image, _IMAGE]).generate_state(1)[0])
     random.seed(number)
     np.random.seed(number)  # noqa: NPY002 - timm's transforms draw from it
-    torch.manual_seed(number)
+    torch.default_generator.manual_seed(
+        number
+    )  # decoding is on the CPU; torch.manual_seed tells every other device too
 
 
 @contextmanager
