@@ -296,6 +296,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "cnn-cifar10-fits": filled_from("cnn-cifar10-small/summary.json", image_tables.fits),
     "cnn-cifar10-pairs": filled_from("cnn-cifar10-small/summary.json", image_tables.pairs),
     "cnn-cifar10-verdict": filled_from("cnn-cifar10-small/summary.json", image_tables.verdict),
+    "decoding": filled_from("benchmarks/decoding.json", image_tables.decoding),
+    "waiting": filled_from("benchmarks/decoding.json", image_tables.waiting),
+    "training-throughput": filled_from("benchmarks/training_throughput_cpu.json", image_tables.throughput),
     "lanczos": lanczos,
     "benchmarks": benchmarks,
 }

@@ -53,3 +53,44 @@ def pairs(result: Any) -> str:
 def verdict(result: Any) -> str:
     """The sentences of the verdict."""
     return "\n".join(f"- {sentence}" for sentence in result["verdict"])
+
+
+def decoding(result: Any) -> str:
+    """Images decoded per second, beside torchvision's ImageFolder."""
+    rows = []
+    for workers, rates in result["images_per_second"].items():
+        faster = result["times_faster_than_ImageFolder"][workers]
+        theirs = f"{rates['ImageFolder']['median']:,.0f}"
+        rows.append((workers, theirs, *(f"× {faster[name]['median']:.2f}" for name in ("folder", "tar", "parquet"))))
+    columns = ("decoding processes", "ImageFolder, images/s", "folder", "WebDataset shards", "Parquet")
+    return table(columns, rows)
+
+
+def waiting(result: Any) -> str:
+    """Share of the time that a stand-in for a training step waits for data."""
+    rows = [
+        (str(row["workers"]), f"× {row['step_over_decoding']:.1f}", f"{100 * row['waited']:.0f} %")
+        for row in result["waiting"]
+    ]
+    return table(("decoding processes", "a step takes, of the time to decode a batch", "waiting for data"), rows)
+
+
+def throughput(result: Any) -> str:
+    """Training throughput of each network, as a share of the ceiling and beside the DenseCNN."""
+    rows = []
+    for name, network in result["networks"].items():
+        for way in ("eager", "compiled"):
+            if way in network:
+                own = network[way]
+                rows.append(
+                    (
+                        name if way == "eager" else f"{name}, compiled",
+                        f"{network['side']}",
+                        f"{network['macs'] / 1e6:,.0f} M",
+                        f"{100 * own['share_of_ceiling']['median']:.0f} %",
+                        f"× {own['DenseCNN_times_faster_per_mac']['median']:.2f}",
+                        f"{network['bytes_per_image'] / 1e6:,.1f} MB",
+                    )
+                )
+    columns = ("network", "pixels", "MACs", "of the ceiling", "DenseCNN, per MAC", "memory of one more image")
+    return table(columns, rows)

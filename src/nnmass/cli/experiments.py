@@ -10,27 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from nnmass.cli import options as o
 from nnmass.cli.image_experiments import show_convergence
 from nnmass.cli.output import console, print_table, progress_bar
+from nnmass.cli.request import Request
 
 if TYPE_CHECKING:
     from nnmass.data import Dataset
     from nnmass.experiments import IsometryExperiment
     from nnmass.sweeps import RunStore
     from nnmass.training import TrainingConfig
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the command line; None: as the experiment thinks best."""
-
-    folder: Path
-    data: str
-    data_root: Path | None
-    segments: int
-    seeds: int | None
-    epochs: int | None
-    workers: int | None
-    quiet: bool
-    smoke: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from nnmass.cli import options as o
 from nnmass.cli.output import console, print_table, progress_bar
+from nnmass.cli.request import Request
 
 if TYPE_CHECKING:
     from nnmass.architectures import Specification
-    from nnmass.cli.experiments import Request
     from nnmass.data import Data
     from nnmass.experiments import AccuracyStudy, CompressionStudy, Convergence, ConvergenceStudy, ImageAccuracy, Scale
     from nnmass.sweeps import RunStore
@@ -32,10 +32,10 @@ class Bench:
     config: "TrainingConfig"
     seeds: int
     title: str
-    request: "Request"
+    request: Request
 
 
-def run(name: str, request: "Request", scale: "Scale") -> dict[str, Any]:
+def run(name: str, request: Request, scale: "Scale") -> dict[str, Any]:
     """Run an experiment on images at a scale; writes its pictures and rows to the request's folder."""
     from nnmass.experiments import STUDIES, AccuracyStudy, ConvergenceStudy
     from nnmass.sweeps import RunStore
@@ -49,7 +49,8 @@ def run(name: str, request: "Request", scale: "Scale") -> dict[str, Any]:
     else:
         data = size.data(o.read_data(request.data, request.data_root, request.segments))
     config, seeds = size.config(epochs=request.epochs), request.seeds or size.seeds
-    title = f"{name}, {scale}: {data.name}, {config.epochs} epochs, {seeds} seeds"
+    shown = f"{data.name} (JPEG re-encoding)" if "jpeg" in data.source else data.name
+    title = f"{name}, {scale}: {shown}, {config.epochs} epochs, {seeds} seeds"
     store = RunStore(request.folder / "runs.sqlite")
     bench = Bench(scale, study.networks(data, scale), data, store, config, seeds, title, request)
     if isinstance(study, AccuracyStudy):
@@ -97,9 +98,7 @@ def _accuracy(study: "AccuracyStudy", bench: Bench) -> dict[str, Any]:
 def _sentences(outcomes: "tuple[ImageAccuracy, ...]") -> list[str]:
     if len(outcomes) == 1:
         return outcomes[0].verdict()
-    return [
-        f"{outcome.part[0].upper()}{outcome.part[1:]}: {said}" for outcome in outcomes for said in outcome.verdict()
-    ]
+    return [f"{outcome.part}: {said}" for outcome in outcomes for said in outcome.verdict()]
 
 
 def _convergence(study: "ConvergenceStudy", bench: Bench) -> dict[str, Any]:
@@ -119,7 +118,7 @@ def _convergence(study: "ConvergenceStudy", bench: Bench) -> dict[str, Any]:
     return outcome.to_dict()
 
 
-def show_convergence(outcome: "Convergence", title: str, request: "Request") -> None:
+def show_convergence(outcome: "Convergence", title: str, request: Request) -> None:
     """Draw the training losses, and print what explains them unless asked to be quiet."""
     from nnmass import reporting
 

@@ -9,6 +9,7 @@ import typer
 from nnmass.cli import experiments, image_experiments
 from nnmass.cli import options as o
 from nnmass.cli.output import console, print_json, print_table
+from nnmass.cli.request import Request
 
 
 class Experiment(StrEnum):
@@ -110,7 +111,7 @@ def reproduce(
     used = data or (image_experiments.data_of(experiment.value, size.value) if on_images else _DATA)
     name = experiment if experiment in WITHOUT_DATA else f"{experiment}-{Path(used).name}"
     smoke = _SMOKE if size is Scale.SMOKE and not on_images else {}
-    request = experiments.Request(
+    request = Request(
         folder=out or Path("results") / (f"{experiment}-{size}" if on_images else name),
         data=used,
         data_root=data_root,
