@@ -44,7 +44,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False) or 0
     except TyperException as error:
-        _fail(error.format_message(), error.exit_code)
+        _fail(error.format_message().replace("Value error, ", ""), error.exit_code)
     except RefusedError as error:
         _fail(f"{error}; {error.params:,} params, {error.macs:,} MACs", 1)
     except NNMassError as error:

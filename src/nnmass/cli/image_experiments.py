@@ -12,11 +12,27 @@ from nnmass.cli.request import Request
 if TYPE_CHECKING:
     from nnmass.architectures import Specification
     from nnmass.data import Data
-    from nnmass.experiments import AccuracyStudy, CompressionStudy, Convergence, ConvergenceStudy, ImageAccuracy, Scale
+    from nnmass.experiments import (
+        AccuracyStudy,
+        CompressionStudy,
+        Convergence,
+        ConvergenceStudy,
+        ImageAccuracy,
+        Scale,
+        Size,
+    )
     from nnmass.sweeps import RunStore
     from nnmass.training import TrainingConfig
 
 _JPEG = "The data is a JPEG re-encoding of CIFAR-10: accuracies lie somewhat below those on the original."
+_WHERE = {
+    "cifar10": "put it below $NNMASS_DATA from https://www.cs.toronto.edu/~kriz/cifar.html or as Parquet",
+    "cifar100": "put it below $NNMASS_DATA from https://www.cs.toronto.edu/~kriz/cifar.html or as Parquet",
+    "tiny-imagenet-100": "put classes of http://cs231n.stanford.edu/tiny-imagenet-200.zip into a folder of that name "
+    "below $NNMASS_DATA, a folder per class in train and val, or as Parquet",
+    "imagenet": "put it below $NNMASS_DATA as train/CLASS/*.jpg and val/CLASS/*.jpg, WebDataset shards or Parquet",
+}
+"""Where data that an experiment does not find is to be had."""
 _MACS_PER_SECOND = {"two cores": 2e10, "H100 (assumed)": 5e12}
 """Rates of training by which the list of experiments estimates times: DenseCNNs on two cores, and a guess."""
 
@@ -42,12 +58,7 @@ def run(name: str, request: Request, scale: "Scale") -> dict[str, Any]:
 
     study = STUDIES[name]
     size = study.sizes[scale]
-    data: Data
-    if size.streamed:
-        decoding = max((os.cpu_count() or 1) // (request.workers or 1) - 1, 0)
-        data = o.open_images(request.data, request.data_root, size.image_size or 224, decoding)
-    else:
-        data = size.data(o.read_data(request.data, request.data_root, request.segments))
+    data = _data(size, request)
     config, seeds = size.config(epochs=request.epochs), request.seeds or size.seeds
     shown = f"{data.name} (JPEG re-encoding)" if "jpeg" in data.source else data.name
     title = f"{name}, {scale}: {shown}, {config.epochs} epochs, {seeds} seeds"
@@ -65,6 +76,20 @@ def run(name: str, request: Request, scale: "Scale") -> dict[str, Any]:
         console.print(sentence, markup=False)
     training = config.model_dump(mode="json")
     return {"scale": scale, "data": f"{data.name} ({data.source})", "training": training, **outcome, "verdict": said}
+
+
+def _data(size: "Size", request: Request) -> "Data":
+    from nnmass.errors import DataError
+
+    try:
+        if size.streamed:
+            decoding = max((os.cpu_count() or 1) // (request.workers or 1) - 1, 0)
+            return o.open_images(request.data, request.data_root, size.image_size or 224, decoding)
+        return size.data(o.read_data(request.data, request.data_root, request.segments))
+    except DataError as error:
+        if request.data in _WHERE:
+            raise DataError(f"{error}; {_WHERE[request.data]}, or give another folder of images by --data") from None
+        raise
 
 
 def _accuracy(study: "AccuracyStudy", bench: Bench) -> dict[str, Any]:
