@@ -1,7 +1,7 @@
 """The experiments on images, by name: networks, data and size at every scale."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from nnmass.architectures import DenseCNN, LinkedSpecification, MobileNetV2, Specification
@@ -41,6 +41,7 @@ _IMAGENET: dict[Scale, Size] = {
         streamed=True,
     ),
 }
+_RESNETS_IMAGENET = {**_IMAGENET, "small": replace(_IMAGENET["small"], epochs=6, train=4_000)}
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,9 @@ STUDIES: dict[str, Study] = {
     "convergence-cifar10": ConvergenceStudy(
         "loss of DenseCNNs of equal mass", "cifar10", dense_cnns_of_equal_mass, _CIFAR
     ),
-    "resnet-imagenet": AccuracyStudy("ResNets on images of ImageNet", "tiny-imagenet-100", imagenet_resnets, _IMAGENET),
+    "resnet-imagenet": AccuracyStudy(
+        "ResNets on images of ImageNet", "tiny-imagenet-100", imagenet_resnets, _RESNETS_IMAGENET
+    ),
     "compress-cifar10": CompressionStudy(
         "DenseCNNs and ones of their mass at fewer MACs",
         "cifar10",
