@@ -272,6 +272,10 @@ def filled_from(path: str, fill: Callable[[Any], str]) -> Callable[[], str]:
     return lambda: fill(_read(path))
 
 
+def _small(*names: str) -> dict[str, Any]:
+    return {name: _read(f"{name}-small/summary.json") for name in names}
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy-fits": accuracy_fits,
     "left-out-depths": left_out_depths,
@@ -296,6 +300,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "cnn-cifar10-fits": filled_from("cnn-cifar10-small/summary.json", image_tables.fits),
     "cnn-cifar10-pairs": filled_from("cnn-cifar10-small/summary.json", image_tables.pairs),
     "cnn-cifar10-verdict": filled_from("cnn-cifar10-small/summary.json", image_tables.verdict),
+    "addition-fits": lambda: image_tables.addition_fits(_small("resnet-cifar10", "mobilenet-cifar10")),
+    "compression-verdicts": lambda: image_tables.verdicts(_small("compress-cifar10", "mobilenet-imagenet")),
+    "convergence-cifar10": lambda: image_tables.verdicts(_small("convergence-cifar10")),
     "decoding": filled_from("benchmarks/decoding.json", image_tables.decoding),
     "waiting": filled_from("benchmarks/decoding.json", image_tables.waiting),
     "training-throughput": filled_from("benchmarks/training_throughput_cpu.json", image_tables.throughput),

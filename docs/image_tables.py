@@ -55,6 +55,34 @@ def verdict(result: Any) -> str:
     return "\n".join(f"- {sentence}" for sentence in result["verdict"])
 
 
+def addition_fits(results: dict[str, Any]) -> str:
+    """What explains the accuracy of networks whose skips add, study by study."""
+    rows = []
+    for label, result in results.items():
+        (part,) = result["parts"]
+        explained = (_interval(part["fits"][q]["r2"], part["fits"][q]["r2_interval_95"]) for q in QUANTITIES)
+        leads = (
+            _interval(part["fits"][q]["r2_lead_of_mass"], part["fits"][q]["r2_lead_of_mass_interval_95"], "+")
+            for q in ("params", "macs")
+        )
+        networks = f"{part['fits']['nn_mass']['n']} × {result['parts'][0]['runs'] // part['fits']['nn_mass']['n']}"
+        rows.append((label, networks, *explained, *leads, f"{100 * part['seed_std']:.2f}"))
+    columns = (
+        *("networks × seeds", *(f"R² on {label} [95 %]" for label in QUANTITIES.values())),
+        *("mass leads params by", "mass leads MACs by", "seeds scatter by, points"),
+    )
+    return table(("experiment", *columns), rows)
+
+
+def _interval(value: float, ends: list[float], sign: str = "") -> str:
+    return f"{value:{sign}.2f} [{ends[0]:{sign}.2f}, {ends[1]:{sign}.2f}]"
+
+
+def verdicts(results: dict[str, Any]) -> str:
+    """The sentences of several verdicts."""
+    return "\n".join(f"- {label}: {said}" for label, result in results.items() for said in result["verdict"])
+
+
 def decoding(result: Any) -> str:
     """Images decoded per second, beside torchvision's ImageFolder."""
     rows = []

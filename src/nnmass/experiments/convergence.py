@@ -137,7 +137,7 @@ class Convergence:
             (low, high), other = fits[rival].r2_lead_interval, fits[rival].fit.r2
             claim = "more than" if low > 0 else "less than" if high < 0 else "not shown to be more or less than"
             said.append(
-                f"Of its logarithm, that of NN-Mass explains {mass:.2f} of the variance, {claim} that of {name} "
+                f"Log NN-Mass explains {mass:.2f} of the variance of the logarithm of that loss, {claim} log {name} "
                 f"({other:.2f}; difference {fits[rival].r2_lead:+.2f} [{low:+.2f}, {high:+.2f}], {len(self.curves)} "
                 f"networks)."
             )

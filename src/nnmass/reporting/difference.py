@@ -1,5 +1,6 @@
 """Picture of compressed networks against their references."""
 
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -44,11 +45,12 @@ def difference_figure(outcomes: Sequence[CompressionOutcome], *, title: str) -> 
                 f"NN-Mass {outcome.compression.reference.nn_mass:.0f}, {ratio:.2f} × MACs\n"
                 f"{difference}, {found.seeds} seeds"
             )
-        axes.plot([], [], color="#d0d0d0", linewidth=9, label="predicted, 95 %")
+        if any(outcome.predictions for outcome in measured):
+            axes.plot([], [], color="#d0d0d0", linewidth=9, label="predicted, 95 %")
         axes.set_yticks([row * _ROW for row in range(len(labels))], labels)
         axes.invert_yaxis()
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:g} %"))
         axes.set_xlabel("test accuracy, mean ± sd over seeds")
-        axes.set_title(title)
+        drawn.suptitle(textwrap.fill(title, 90), x=0.01, ha="left", fontsize=11)
         axes.legend(loc="best", fontsize=8)
         return drawn
