@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/nnmass compress examples/reference.json --data digits --verify --out demo
 
 test: lint types
-	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check
