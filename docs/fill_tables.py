@@ -300,7 +300,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "cnn-cifar10-fits": filled_from("cnn-cifar10-small/summary.json", image_tables.fits),
     "cnn-cifar10-pairs": filled_from("cnn-cifar10-small/summary.json", image_tables.pairs),
     "cnn-cifar10-verdict": filled_from("cnn-cifar10-small/summary.json", image_tables.verdict),
-    "addition-fits": lambda: image_tables.addition_fits(_small("resnet-cifar10", "mobilenet-cifar10")),
+    "addition-fits": lambda: image_tables.addition_fits(
+        _small("resnet-cifar10", "mobilenet-cifar10", "resnet-imagenet")
+    ),
     "compression-verdicts": lambda: image_tables.verdicts(_small("compress-cifar10", "mobilenet-imagenet")),
     "convergence-cifar10": lambda: image_tables.verdicts(_small("convergence-cifar10")),
     "decoding": filled_from("benchmarks/decoding.json", image_tables.decoding),
