@@ -28,12 +28,12 @@ CEILING = ((64, 32), (128, 32), (256, 16), (512, 16))
 WARM_UP = 3
 
 
-def networks(published: Path | None, seed: int) -> dict[str, tuple[Callable[[], nn.Module], int]]:
-    """What is compared: how each network is made, and the side of its images."""
+def networks(published: Path | None, seed: int) -> dict[str, tuple[Callable[[], nn.Module], int, int]]:
+    """What is compared: how each network is made, the side of its images, and its MACs."""
     torchvision: Any = import_library("torchvision.models")
     timm: Any = import_library("timm")
     spec = DenseCNN(widths=WIDTHS, depth=DEPTH, max_skips=MAX_SKIPS)
-    made: dict[str, tuple[Callable[[], nn.Module], int]] = {"DenseCNN": (lambda: spec.build(seed), 32)}
+    made: dict[str, tuple[Callable[[], nn.Module], int, int]] = {"DenseCNN": (lambda: spec.build(seed), 32, spec.macs)}
     if published is not None:
         zoo = load_model_zoo(published)
 
@@ -42,7 +42,7 @@ def networks(published: Path | None, seed: int) -> dict[str, tuple[Callable[[], 
             model: nn.Module = zoo.regular_dense_cnn(DEPTH, 2, list(MAX_SKIPS))
             return model
 
-        made["published"] = (theirs, 32)
+        made["published"] = (theirs, 32, spec.macs)
     peers: dict[str, Callable[[], nn.Module]] = {
         "torchvision densenet121": lambda: torchvision.densenet121(num_classes=10),
         "timm resnet18": lambda: timm.create_model("resnet18", num_classes=10),
@@ -51,7 +51,8 @@ def networks(published: Path | None, seed: int) -> dict[str, tuple[Callable[[], 
     for name, make in peers.items():
         model = make().eval()
         sides = {side: analyze(model, (1, 3, side, side)).macs for side in range(32, 225, 32)}
-        made[name] = (make, min(sides, key=lambda side: abs(sides[side] - spec.macs)))
+        side = min(sides, key=lambda side: abs(sides[side] - spec.macs))
+        made[name] = (make, side, sides[side])
     return made
 
 
@@ -147,9 +148,7 @@ def main() -> None:
     made = networks(arguments.published, arguments.seed)
     rows: dict[str, dict[str, Any]] = {}
     steps: dict[tuple[str, bool], Callable[[], None]] = {}
-    for name, (make, side) in made.items():
-        own = analyze(make().eval(), (1, 3, side, side)) if name != "published" else None
-        macs = own.macs if own else rows["DenseCNN"]["macs"]
+    for name, (make, side, macs) in made.items():
         memory = memory_per_image(make, side, max(batch // 4, 1), device)
         rows[name] = {"side": side, "macs": macs, "bytes_per_image": memory}
         for compiled in (False,) if arguments.no_compile or name == "published" else (False, True):

@@ -13,13 +13,11 @@ def fits(result: Any) -> str:
     rows = []
     for quantity, label in QUANTITIES.items():
         fit = part["fits"][quantity]
-        low, high = fit["r2_interval_95"]
-        lead, (least, most) = fit["r2_lead_of_mass"], fit["r2_lead_of_mass_interval_95"]
         rows.append(
             (
                 label,
-                f"{fit['r2']:.2f} [{low:.2f}, {high:.2f}]",
-                "" if quantity == "nn_mass" else f"{lead:+.2f} [{least:+.2f}, {most:+.2f}]",
+                _interval(fit["r2"], fit["r2_interval_95"]),
+                "" if quantity == "nn_mass" else _lead(fit),
                 f"{100 * fit['loo_error']:.2f}",
                 f"{100 * part['unseen_errors'][quantity]:.2f}",
             )
@@ -60,12 +58,13 @@ def addition_fits(results: dict[str, Any]) -> str:
     rows = []
     for label, result in results.items():
         (part,) = result["parts"]
-        explained = (_interval(part["fits"][q]["r2"], part["fits"][q]["r2_interval_95"]) for q in QUANTITIES)
-        leads = (
-            _interval(part["fits"][q]["r2_lead_of_mass"], part["fits"][q]["r2_lead_of_mass_interval_95"], "+")
-            for q in ("params", "macs")
+        found = part["fits"]
+        explained = (
+            _interval(found[q]["r2"], found[q]["r2_interval_95"]) + (", falling" if found[q]["slope"] < 0 else "")
+            for q in QUANTITIES
         )
-        networks = f"{part['fits']['nn_mass']['n']} × {result['parts'][0]['runs'] // part['fits']['nn_mass']['n']}"
+        leads = (_lead(found[q]) for q in ("params", "macs"))
+        networks = f"{found['nn_mass']['n']} × {part['runs'] // found['nn_mass']['n']}"
         rows.append((label, networks, *explained, *leads, f"{100 * part['seed_std']:.2f}"))
     columns = (
         *("networks × seeds", *(f"R² on {label} [95 %]" for label in QUANTITIES.values())),
@@ -76,6 +75,10 @@ def addition_fits(results: dict[str, Any]) -> str:
 
 def _interval(value: float, ends: list[float], sign: str = "") -> str:
     return f"{value:{sign}.2f} [{ends[0]:{sign}.2f}, {ends[1]:{sign}.2f}]"
+
+
+def _lead(fit: Any) -> str:
+    return _interval(fit["r2_lead_of_mass"], fit["r2_lead_of_mass_interval_95"], "+")
 
 
 def verdicts(results: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from nnmass import DenseCNN
 from nnmass.data import Dataset
 from nnmass.experiments import SCALES, STUDIES, AccuracyStudy, Size, image_accuracy, image_compression, training_macs
 from nnmass.experiments.image_accuracy import unseen_error
-from nnmass.prediction import Network
+from nnmass.prediction import Network, compare
 from nnmass.sweeps import RunStore
 
 
@@ -63,6 +64,10 @@ def test_pairs_and_verdict_follow_from_the_runs(noise, tmp_path):
     assert "Depths 10" in values["verdict"][2]
     (again,) = image_accuracy(specs, data, store, size.config(), unseen=["10"], seeds=2, workers=1)
     assert again.to_dict() == values
+    for slope in (0.05, -0.05):
+        line = [network(math.exp(x), 0.5 + slope * x, "8", macs=round(1_000 * x)) for x in (1.0, 2.0, 3.0, 4.0)]
+        said = replace(outcome, comparison=compare(line)).verdict()
+        assert ["accuracy falls where NN-Mass grows" in sentence for sentence in said[:2]] == [slope < 0] * 2
 
 
 def test_networks_of_different_widths_are_compared_apart(noise, tmp_path):

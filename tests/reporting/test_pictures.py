@@ -5,6 +5,7 @@ from nnmass import DenseCNN, DenseMLP
 from nnmass.errors import InvalidValueError
 from nnmass.prediction import Network, compare
 from nnmass.reporting import COLOURS, Mark, accuracy_figure, comparison_rows, marked_figure, save, topology_figure
+from nnmass.reporting.style import figure, plain_log_ticks
 
 
 def network(mass, accuracy, depth):
@@ -64,3 +65,14 @@ def test_the_table_has_a_row_per_quantity_in_points(comparison):
     assert [row[0] for row in rows] == ["log NN-Mass", "log params", "log MACs"]
     assert rows[0][3] == f"{100 * comparison.fits['nn_mass'].fit.loo_error:.2f}"
     assert len(columns) == len(rows[0])
+
+
+@pytest.mark.parametrize(("low", "high"), [(110_000, 290_000), (3, 60), (1, 9.5)])
+def test_a_logarithmic_axis_has_room_for_its_labels(low, high):
+    with figure(3.4, 3) as drawn:
+        axes = drawn.subplots()
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+        plain_log_ticks(axes.xaxis)
+        marked = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert 2 <= len(marked) <= 7

@@ -36,7 +36,7 @@ _WHERE = {
 _MACS_PER_SECOND = {"two cores": 2e10, "H100 (assumed)": 5e12}
 """Rates of training by which the list of experiments estimates times: DenseCNNs on two cores, and a guess."""
 _RATE_OF = {"MobileNetV2": 0.2}
-"""The share of these rates at which networks of depthwise convolutions train: on two cores a fifth to a half."""
+"""The share of these rates at which networks of depthwise convolutions are taken to train: a guess too."""
 
 
 @dataclass(frozen=True)

@@ -213,9 +213,8 @@ def _set_random_states(seed: int, epoch: int, image: int) -> None:
     number = int(np.random.SeedSequence([seed, epoch, image, _IMAGE]).generate_state(1)[0])
     random.seed(number)
     np.random.seed(number)  # noqa: NPY002 - timm's transforms draw from it
-    torch.default_generator.manual_seed(
-        number
-    )  # decoding is on the CPU; torch.manual_seed tells every other device too
+    # decoding is on the CPU; torch.manual_seed would tell every other device too
+    torch.default_generator.manual_seed(number)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from nnmass.errors import InvalidValueError
 from nnmass.experiments.calibration import skips_of_mass
 from nnmass.experiments.mlp_accuracy import DEPTHS, WIDTH
 from nnmass.experiments.spread import Spread, spread_of_means
-from nnmass.prediction import QUANTITIES, QuantityFit, fit_quantities
+from nnmass.experiments.wording import sign, with_interval
+from nnmass.prediction import QUANTITIES, Estimate, QuantityFit, fit_quantities
 from nnmass.sweeps import RunStore, StoredRun, SweepProgress, run_sweep
 from nnmass.training import TrainingConfig, default_config
 
@@ -134,12 +135,13 @@ class Convergence:
         fits = self.fits["mean_loss"]
         mass = fits["nn_mass"].fit.r2
         for rival, name in (("params", "parameters"), ("macs", "MACs")):
-            (low, high), other = fits[rival].r2_lead_interval, fits[rival].fit.r2
-            claim = "more than" if low > 0 else "less than" if high < 0 else "not shown to be more or less than"
+            lead, other = Estimate(fits[rival].r2_lead, fits[rival].r2_lead_interval), fits[rival].fit.r2
+            claim = {"above": "more than", "below": "less than", "open": "not shown to be more or less than"}[
+                sign(lead)
+            ]
             said.append(
                 f"Log NN-Mass explains {mass:.2f} of the variance of the logarithm of that loss, {claim} log {name} "
-                f"({other:.2f}; difference {fits[rival].r2_lead:+.2f} [{low:+.2f}, {high:+.2f}], {len(self.curves)} "
-                f"networks)."
+                f"({other:.2f}; difference {with_interval(lead)}, {len(self.curves)} networks)."
             )
         return said
 

@@ -78,6 +78,7 @@ class ImageAccuracy:
         fits, name = self.comparison.fits, _NAMES[rival]
         mass, other = fits["nn_mass"].fit.r2, fits[rival].fit.r2
         low, high = fits[rival].r2_lead_interval
+        falling = "; accuracy falls where NN-Mass grows" if fits["nn_mass"].fit.slope < 0 else ""
         claim = (
             f"NN-Mass explains more of the accuracy than {name}"
             if low > 0
@@ -87,7 +88,7 @@ class ImageAccuracy:
         )
         return (
             f"{claim}: R² {mass:.2f} and {other:.2f}, a difference of {mass - other:+.2f} [{low:+.2f}, {high:+.2f}] "
-            f"({len(self.comparison.networks)} networks)."
+            f"({len(self.comparison.networks)} networks{falling})."
         )
 
     def _predicted(self) -> str:

@@ -42,7 +42,7 @@ def accuracy_figure(
         quantities: one panel each.
         group: what the networks' groups are, for the legend.
     """
-    with figure(1.2 + 3.4 * len(quantities), 3.7) as drawn:
+    with figure(2.2 + 3.4 * len(quantities), 3.7) as drawn:
         panels = drawn.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
         for axes, quantity in zip(panels, quantities, strict=True):
             fit = comparison.fits[quantity]
@@ -51,7 +51,8 @@ def accuracy_figure(
             low, high = fit.r2_interval
             axes.set_title(f"R² {fit.fit.r2:.2f}  [{low:.2f}, {high:.2f}]")
         panels[0].set_ylabel("test accuracy (mean of seeds)")
-        panels[-1].legend(loc="lower right", fontsize=8, handletextpad=0.2)
+        handles, labels = panels[-1].get_legend_handles_labels()
+        drawn.legend(handles, labels, loc="outside right center", fontsize=8, handletextpad=0.2)
         drawn.suptitle(title, x=0.01, ha="left", fontsize=11)
         return drawn
 

@@ -24,6 +24,7 @@ MARKERS = "osD^vP"
 QUANTITY_LABELS = {"nn_mass": "NN-Mass", "params": "parameters", "macs": "MACs"}
 """What axes call the quantities."""
 
+_WITHIN_A_DECADE = 7
 _SETTINGS: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -70,9 +71,17 @@ def save(drawn: Figure, path: str | os.PathLike[str]) -> Path:
     return atomic.write_bytes(target, picture(drawn, target.suffix[1:]))
 
 
+class _LogTicks(LogLocator):
+    """Within a decade LogLocator marks every step of a linear scale: more labels than a panel has room for."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        found = super().tick_values(vmin, vmax)
+        return found[::2] if vmax < 10 * vmin and len(found) > _WITHIN_A_DECADE else found
+
+
 def plain_log_ticks(axis: Any) -> None:
     """Label the 1, 2 and 5 of each decade of a logarithmic axis, as plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_locator(_LogTicks(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(_short))
     axis.set_minor_formatter(NullFormatter())
 
