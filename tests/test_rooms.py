@@ -12,6 +12,9 @@ from nnmass import errors
 PACKAGE = Path(nnmass.__file__).parent
 FLOORS = (
     "errors",
+    "plain_text",
+    "memory",
+    "files",
     "atomic",
     "database",
     "provenance",

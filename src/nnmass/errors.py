@@ -17,6 +17,10 @@ class SpaceError(InvalidValueError):
     """A design space, or the JSON file that holds one, is not valid."""
 
 
+class ResourceError(NNMassError):
+    """What is asked needs more memory, or more time, than there is or than is allowed."""
+
+
 class DataError(NNMassError):
     """A data set is unknown, missing, or not what its name says."""
 

@@ -1,0 +1,76 @@
+"""Files that others give: regular ones only, and never more of them than is wanted."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from nnmass.memory import bytes_text
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading, without waiting for what is not a file.
+
+    Symbolic links are followed; what they lead to has to be a regular file.
+
+    Raises:
+        OSError: it is missing, cannot be read, or is a folder, a named pipe, a socket or a device.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:  # a null character in the name
+        raise OSError(errno.EINVAL, str(error), os.fspath(path)) from None
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.EINVAL, "is a socket, not a file", os.fspath(path)) from None
+        raise
+    try:
+        mode = os.fstat(descriptor).st_mode
+        for is_kind, kind in _KINDS:
+            if is_kind(mode):
+                raise OSError(errno.EINVAL, f"is {kind}, not a file", os.fspath(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_bytes(path: str | os.PathLike[str], *, limit: int, what: str = "such a file") -> bytes:
+    """Read a whole regular file of at most ``limit`` bytes.
+
+    Args:
+        path: the file.
+        limit: bytes.
+        what: what it should be, for the message.
+
+    Raises:
+        OSError: as `open_regular`, or it is larger.
+    """
+    with open_regular(path) as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        size = bytes_text(Path(path).stat().st_size)
+        reason = f"has {size}; {what} may have at most {bytes_text(limit)}"
+        raise OSError(errno.EFBIG, reason, os.fspath(path))
+    return content
+
+
+def read_text(path: str | os.PathLike[str], *, limit: int, what: str = "such a file") -> str:
+    """Read a whole regular file as UTF-8; see `read_bytes`.
+
+    Raises:
+        OSError: as `read_bytes`, or it is no UTF-8.
+    """
+    try:
+        return read_bytes(path, limit=limit, what=what).decode()
+    except UnicodeDecodeError as error:
+        raise OSError(errno.EILSEQ, f"is not UTF-8 text ({error.reason})", os.fspath(path)) from None
