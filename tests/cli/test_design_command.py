@@ -107,7 +107,7 @@ def test_a_table_of_another_device_is_refused_and_can_be_asked_for(nnmass, tmp_p
             1,
             "no network of the space has at most 1,000,000 MACs, feasible is at most",
         ),
-        (("DenseCNN", "--max-macs", "0"), 2, "'0' is not a positive whole number"),
+        (("DenseCNN", "--max-macs", "0"), 2, "must be a whole number from 1 to .*, got '0'"),
         (("DenseCNN", "--max-latency-ms", "3"), 1, "milliseconds need a latency table"),
         (("DenseCNN", "--min-mass", "5", "--max-mass", "4"), 1, "min_mass 5 exceeds max_mass 4"),
         (("DenseCNN", "--objective", "beauty"), 2, "beauty"),

@@ -230,7 +230,7 @@ def test_a_recipe_that_is_none(nnmass, reference, tmp_path, content, message):
     [
         (("--address", "here:1"), 2, "Invalid value for --address: is for --engine ray"),
         (("--gpus-per-trial", "0.5"), 2, "Invalid value for --gpus-per-trial: is for --engine ray"),
-        (("--engine", "ray", "--cpus-per-trial", "0"), 1, "cpus_per_trial must be at least 1, got 0"),
+        (("--engine", "ray", "--cpus-per-trial", "0"), 2, "must be a whole number from 1 to 1,024, got '0'"),
         (
             ("--engine", "ray", "--address", "127.0.0.1:1"),
             1,

@@ -142,7 +142,7 @@ def test_ctrl_c_without_a_file_shows_what_is_finished(nnmass, monkeypatch):
         (["timm:resnet18", "--sort", "beauty"], 2, "--sort"),
         (["timm:resnet18", "--sort", "top1"], 2, "top1 needs --results"),
         (["timm:resnet18", "--results", "nowhere.csv"], 1, "nowhere.csv: cannot be read as CSV"),
-        (["timm:resnet18", "--max-macs", "-3"], 2, "is not a positive whole number"),
+        (["timm:resnet18", "--max-macs", "-3"], 2, "must be a whole number from 1 to"),
         (["timm:resnet18", "--workers", "0"], 2, "--workers"),
         ([], 2, "MODEL"),
     ],

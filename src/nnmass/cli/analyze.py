@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_json, print_table
+from nnmass.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
     from nnmass.architectures import Specification
@@ -88,18 +88,18 @@ def _show_report(report: "Report", *, by_layer: bool, small_world: bool) -> None
     if report.cells:
         print_table(title, *cell_rows(report), wrapped=["cell"])
     else:
-        console.print(title, style="bold")
+        say(title, style="bold")
     for line in model_summary(report):
-        console.print(line)
+        say(line)
     if small_world:
-        console.print(small_world_line(report.graph.small_world()))
+        say(small_world_line(report.graph.small_world()))
 
 
 def _show_specification(spec: "Specification", source: str) -> None:
     cells = [_describe(cell) for cell in spec.cells]
     rows = [[f"{k + 1}", *(_text(value) for value in cell.values())] for k, cell in enumerate(cells)]
     print_table(f"{spec.family}: {source}", ("cell", *(name.replace("_", " ") for name in cells[0])), rows)
-    console.print(f"NN-Mass {spec.nn_mass:.4f}, {spec.params:,} params, {spec.macs:,} MACs ({2 * spec.macs:,} FLOPs)")
+    say(f"NN-Mass {spec.nn_mass:.4f}, {spec.params:,} params, {spec.macs:,} MACs ({2 * spec.macs:,} FLOPs)")
 
 
 def _closed_form(spec: "Specification") -> dict[str, Any]:

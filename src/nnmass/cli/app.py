@@ -1,5 +1,7 @@
 """The application: its commands, and what becomes of errors."""
 
+import io
+import os
 import sys
 from typing import NoReturn
 
@@ -18,6 +20,7 @@ from nnmass.cli.reproduce import reproduce
 from nnmass.cli.sweep import sweep
 from nnmass.cli.train import train
 from nnmass.errors import NNMassError, RefusedError
+from nnmass.plain_text import one_line
 
 _INTERRUPTED = 130
 
@@ -41,14 +44,23 @@ def _commands(context: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 1 or 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show ± gets \\xb1, not a traceback
     try:
         code = app(standalone_mode=False) or 0
+        sys.stdout.flush()
     except TyperException as error:
         _fail(error.format_message().replace("Value error, ", ""), error.exit_code)
     except RefusedError as error:
         _fail(f"{error}; {error.params:,} params, {error.macs:,} MACs", 1)
     except NNMassError as error:
         _fail(str(error), 1)
+    except BrokenPipeError:  # whoever read the output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except MemoryError:
+        _fail("this machine has not enough memory for that", 1)
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     if code == _INTERRUPTED:
@@ -57,5 +69,5 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"nnmass: {message}", file=sys.stderr)
+    print(f"nnmass: {one_line(message)}", file=sys.stderr)
     sys.exit(code)

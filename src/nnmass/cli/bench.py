@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_json, print_table, progress_bar
+from nnmass.cli.output import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from nnmass.latency import LatencyTable
@@ -22,14 +22,14 @@ def bench(
         Literal["eager", "compile", "onnxruntime"], typer.Option(help="What runs the network.")
     ] = "eager",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of one operator; default: as many as PyTorch takes.")
+        int | None, o.whole(high=1_024, help="Threads of one operator; default: as many as PyTorch takes.")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Inputs at once.")] = 1,
+    batch: Annotated[int, o.whole(high=65_536, help="Inputs at once.")] = 1,
     table: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="SQLite file of measured blocks; made where it is missing.")
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.001, help="To spend on the repeats of each block and network.")
+        float, o.real(low=0.001, high=3_600, help="To spend on the repeats of each block and network.")
     ] = 0.25,
     image_size: o.ImageSizeOption = None,
     as_json: o.JsonOption = False,
@@ -69,7 +69,7 @@ def _fill(space: str, table: "LatencyTable", seconds: float, *, as_json: bool) -
     if as_json:
         print_json(found)
         return
-    console.print(f"{measured} blocks measured; {table.path} holds {len(table)} of {table.conditions}", markup=False)
+    say(f"{measured} blocks measured; {table.path} holds {len(table)} of {table.conditions}")
 
 
 def _bench(
@@ -92,4 +92,4 @@ def _show(found: "Bench") -> None:
     if found.prediction is not None:
         print_table(f"{found.name}: blocks", *bench_rows(found), wrapped=["block"])
     for line in bench_summary(found):
-        console.print(line, markup=False)
+        say(line)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_json, print_table, progress_bar
+from nnmass.cli.output import print_json, print_table, progress_bar, say
 
 
 class Objective(StrEnum):
@@ -28,20 +28,26 @@ def compress(
     max_macs: o.MaxMacsOption = None,
     max_latency_ms: o.MaxLatencyOption = None,
     keep_macs: Annotated[
-        float | None, typer.Option("--keep-macs", "--keep", help="Budget: this share of the reference's MACs.")
+        float | None,
+        o.real("--keep-macs", "--keep", open_low=True, high=1, help="Budget: this share of the reference's MACs."),
     ] = None,
-    keep_params: Annotated[float | None, typer.Option(help="Budget: this share of the reference's parameters.")] = None,
+    keep_params: Annotated[
+        float | None, o.real(open_low=True, high=1, help="Budget: this share of the reference's parameters.")
+    ] = None,
     objective: Annotated[Objective | None, typer.Option(help="What to minimise; default: what has a budget.")] = None,
-    tolerance: Annotated[float, typer.Option(help="Relative tolerance of the NN-Mass.")] = 0.02,
+    tolerance: o.ToleranceOption = 0.02,
     min_depth: Annotated[
-        int | None, typer.Option(help="Fewest layers of a cell; default: half the reference's.")
+        int | None, o.whole(high=10_000, help="Fewest layers of a cell; default: half the reference's.")
     ] = None,
-    max_density: Annotated[float, typer.Option(help="Largest density of a cell.")] = 0.8,
+    max_density: Annotated[float, o.real(open_low=True, high=1, help="Largest density of a cell.")] = 0.8,
     cell_tolerance: Annotated[
-        float, typer.Option(help="How far the mass of a single cell may move, relatively.")
+        float, o.real(high=1, open_high=True, help="How far the mass of a single cell may move, relatively.")
     ] = 0.1,
     stage_tolerance: Annotated[
-        float, typer.Option(help="The same for a stage of a residual network, whose mass moves by whole blocks.")
+        float,
+        o.real(
+            high=1, open_high=True, help="The same for a stage of a residual network, whose mass moves by whole blocks."
+        ),
     ] = 0.3,
     latency: o.LatencyOption = None,
     engine: o.EngineOption = None,
@@ -143,10 +149,10 @@ def compress(
         print_json(values)
         return
     print_table(f"{source} compressed", *compression_rows(outcome))
-    console.print(summary(outcome))
+    say(summary(outcome))
     if outcome.not_predicted and data is not None:
-        console.print(f"No prediction: {outcome.not_predicted}")
-    console.print(f"Written to {out}: compressed.json, weights.safetensors ({weights}), report.html, result.json")
+        say(f"No prediction: {outcome.not_predicted}")
+    say(f"Written to {out}: compressed.json, weights.safetensors ({weights}), report.html, result.json")
 
 
 def _budget(cost: int, most: int | None, keep: float | None, name: str) -> int | None:
@@ -154,6 +160,4 @@ def _budget(cost: int, most: int | None, keep: float | None, name: str) -> int |
         return most
     if most is not None:
         raise typer.BadParameter(f"give --keep-{name} or --max-{name}, not both", param_hint=f"--keep-{name}")
-    if not 0 < keep <= 1:
-        raise typer.BadParameter(f"must lie in (0, 1], got {keep}", param_hint=f"--keep-{name}")
     return int(keep * cost)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_json, print_table
+from nnmass.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
     from nnmass.designing import Space
@@ -29,21 +29,21 @@ def design(
         int | None,
         typer.Option(parser=o.count, metavar="BYTES", help="Budget of activation memory, one input: 500k, 4M, …"),
     ] = None,
-    min_mass: Annotated[float | None, typer.Option(metavar="MASS", help="Least NN-Mass.")] = None,
-    max_mass: Annotated[float | None, typer.Option(metavar="MASS", help="Largest NN-Mass.")] = None,
+    min_mass: Annotated[float | None, o.real(high=10**15, help="Least NN-Mass.")] = None,
+    max_mass: Annotated[float | None, o.real(high=10**15, help="Largest NN-Mass.")] = None,
     mass_of: Annotated[
         str | None, typer.Option(metavar="MODEL", help="The NN-Mass of this network, within --tolerance.")
     ] = None,
-    tolerance: Annotated[float, typer.Option(min=0, max=0.5, help="Relative tolerance of --mass-of.")] = 0.02,
+    tolerance: Annotated[float, o.real(high=0.5, help="Relative tolerance of --mass-of.")] = 0.02,
     objective: Annotated[
         Literal["mass", "accuracy", "params", "macs", "latency_ms"] | None,
         typer.Option(
             help="What to maximise (mass, predicted accuracy) or minimise; default: macs with a least mass, else mass."
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, max=100, help="List so many networks, each unlike those before.")] = 1,
+    top: Annotated[int, o.whole(high=100, help="List so many networks, each unlike those before.")] = 1,
     diversity: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Unlike: a width or depth differs by this share or more.")
+        float, o.real(high=0.99, help="Unlike: a width or depth differs by this share or more.")
     ] = 0.25,
     front: Annotated[
         Literal["params", "macs", "latency_ms"] | None,
@@ -109,9 +109,9 @@ def design(
         return
     print_table(f"{space}: {found.certificate.space_size:,} networks", *design_rows(found), wrapped=["network"])
     for line in design_summary(found):
-        console.print(line, markup=False)
+        say(line)
     if out is not None:
-        console.print(f"Written to {out}: design.json, report.html, result.json")
+        say(f"Written to {out}: design.json, report.html, result.json")
 
 
 def space_of(name: str) -> "Space":
@@ -171,4 +171,4 @@ def _show_front(
         return
     print_table(f"Largest NN-Mass for its {cost}: {len(found):,} networks", *front_rows(found), wrapped=["network"])
     if out is not None:
-        console.print(f"Written to {out}: front.png, front.json")
+        say(f"Written to {out}: front.png, front.json")

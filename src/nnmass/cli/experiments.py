@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nnmass.cli import options as o
 from nnmass.cli.image_experiments import show_convergence
-from nnmass.cli.output import console, print_table, progress_bar
+from nnmass.cli.output import print_table, progress_bar, say
 from nnmass.cli.request import Request
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def mlp_compression(bench: Bench) -> dict[str, Any]:
     for outcome in outcomes if not request.quiet else ():
         mass = outcome.compression.reference.nn_mass
         print_table(f"NN-Mass {mass:.1f}", *reporting.compression_rows(outcome))
-        console.print(reporting.summary(outcome), "")
+        say(reporting.summary(outcome))
+        say("")
     return {"compressions": [outcome.to_dict() for outcome in outcomes]}
 
 
@@ -99,7 +100,7 @@ def convergence(bench: Bench) -> dict[str, Any]:
     title = f"{data.name}: training loss of DenseMLPs of width 8, {len(outcome.curves)} networks × {seeds} seeds"
     show_convergence(outcome, title, request)
     for sentence in outcome.verdict() if not request.quiet else ():
-        console.print(sentence, markup=False)
+        say(sentence)
     return outcome.to_dict()
 
 
@@ -121,7 +122,7 @@ def imagenet_published(request: Request) -> dict[str, Any]:
         print_table("Equal NN-Mass, very different cost", *reporting.imagenet_pair_rows(outcome))
         print_table("Left out", *reporting.imagenet_left_out_rows(outcome))
         for sentence in said:
-            console.print(sentence, markup=False)
+            say(sentence)
     return {"verdict": said, **outcome.to_dict()}
 
 

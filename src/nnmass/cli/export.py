@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_json, print_table
+from nnmass.cli.output import print_json, print_table, say
 
 
 def export(
@@ -41,4 +41,4 @@ def export(
         for name, (file, size) in done.files.items()
     ]
     print_table(f"{spec} in {to}", ("format", "file", "bytes", "largest deviation"), rows, wrapped=["file"])
-    console.print(f"weights: {done.weights}", markup=False)
+    say(f"weights: {done.weights}")

@@ -6,17 +6,19 @@ from typing import Annotated
 import typer
 
 from nnmass.cli import options as o
-from nnmass.cli.output import console, percent, print_json, print_table
+from nnmass.cli.output import percent, print_json, print_table, say
 
 
 def fit(
     store: Annotated[Path, typer.Argument(help="SQLite file that a sweep wrote.")],
     data: Annotated[str | None, typer.Option(help="Only the runs on this data set.")] = None,
-    predict: Annotated[list[float] | None, typer.Option(help="Predict the accuracy at this NN-Mass.")] = None,
-    level: Annotated[float, typer.Option(help="Of the prediction intervals.")] = 0.95,
+    predict: Annotated[
+        list[float] | None, o.real(open_low=True, high=10**15, help="Predict the accuracy at this NN-Mass.")
+    ] = None,
+    level: Annotated[float, o.real(open_low=True, high=1, open_high=True, help="Of the prediction intervals.")] = 0.95,
     extrapolate: Annotated[bool, typer.Option("--extrapolate", help="Predict far outside the fitted range.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Write a picture: .png, .svg or .pdf.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, o.whole(low=0, high=o.LARGEST_SEED, help="Of the bootstrap.")] = 0,
     as_json: o.JsonOption = False,
 ) -> None:
     """Fit the mean test accuracy of a store's networks on log NN-Mass, log params and log MACs.
@@ -40,9 +42,9 @@ def fit(
         return
     print_table(f"{store}: seed means of {len(comparison.networks)} networks", *comparison_rows(comparison))
     if comparison.left_out:
-        console.print(f"{comparison.left_out} networks of NN-Mass 0 are in no fit: they have no logarithm")
+        say(f"{comparison.left_out} networks of NN-Mass 0 are in no fit: they have no logarithm")
     for p in predictions:
-        console.print(
+        say(
             f"NN-Mass {p['nn_mass']:g}: {percent(p['mean'])}, {level:.0%} interval {percent(p['low'])} … "
             f"{percent(p['high'])}"
         )

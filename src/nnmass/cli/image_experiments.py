@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_table, progress_bar
+from nnmass.cli.output import print_table, progress_bar, say
 from nnmass.cli.request import Request
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def run(name: str, request: Request, scale: "Scale") -> dict[str, Any]:
     store.export(request.folder / "runs.csv")
     said = [*outcome["verdict"], *([_JPEG] if "jpeg" in data.source else [])]
     for sentence in said if not request.quiet else ():
-        console.print(sentence, markup=False)
+        say(sentence)
     training = config.model_dump(mode="json")
     return {"scale": scale, "data": f"{data.name} ({data.source})", "training": training, **outcome, "verdict": said}
 

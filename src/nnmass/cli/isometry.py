@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_json, print_table, progress_bar
+from nnmass.cli.output import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 def isometry(
     spec: o.SpecArgument,
     data: o.OptionalDataOption = None,
-    inputs: Annotated[int, typer.Option(min=1, help="Inputs: of --data, else standard normal ones.")] = 64,
-    initialisations: Annotated[int, typer.Option(min=1, help="Networks, each with links and weights anew.")] = 16,
+    inputs: Annotated[int, o.whole(high=10**9, help="Inputs: of --data, else standard normal ones.")] = 64,
+    initialisations: Annotated[int, o.whole(high=10**6, help="Networks, each with links and weights anew.")] = 16,
     init: Annotated[
         str, typer.Option(help="default (PyTorch's), he, glorot, orthogonal, or gaussian:STD.")
     ] = "default",
     probes: Annotated[
-        int | None, typer.Option(min=1, help="Random vectors per network, where Lanczos is used; default: 16 in all.")
+        int | None, o.whole(high=10**6, help="Random vectors per network, where Lanczos is used; default: 16 in all.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=2, help="Of Lanczos.")] = 20,
+    steps: Annotated[int, o.whole(low=2, high=10**6, help="Of Lanczos.")] = 20,
     out: Annotated[Path | None, typer.Option(help="Write report.html, pictures and JSON to this folder.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write the picture alone: .png, .svg or .pdf.")] = None,
     seed: o.SeedOption = 0,
@@ -79,13 +79,13 @@ def isometry(
         print_json(isometry_values(found, theory, mends, extra))
         return
     print_table(f"{spec}: {title}", *isometry_rows(found, theory))
-    console.print(isometry_summary(found, theory))
+    say(isometry_summary(found, theory))
     if untold:
-        console.print(f"No theory: {untold}")
+        say(f"No theory: {untold}")
     if mends:
         print_table("What would bring it closer to 1", *mend_rows(mends, theory))
     if out is not None:
-        console.print(f"Written to {out}: report.html, spectrum.png, spectrum.svg, isometry.json")
+        say(f"Written to {out}: report.html, spectrum.png, spectrum.svg, isometry.json")
 
 
 def _inputs(

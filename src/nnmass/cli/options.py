@@ -7,33 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nnmass.cli.ranges import count, real, whole
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from nnmass.architectures import Specification
     from nnmass.data import Data, Dataset, ImageStream
     from nnmass.latency import Block, LatencyTable
     from nnmass.training import TrainingConfig
-
-_UNITS = {"k": 10**3, "M": 10**6, "G": 10**9}
-
-
-def count(text: str) -> int:
-    """Read a whole number, with k, M or G for thousands, millions and billions (powers of ten).
-
-    Examples:
-        >>> count("3.5M"), count("1200")
-        (3500000, 1200)
-    """
-    unit = _UNITS.get(text[-1:], 1)
-    digits = text[:-1] if text[-1:] in _UNITS else text
-    try:
-        value = float(digits.replace(",", "")) * unit
-    except ValueError:
-        value = -1.0
-    if value < 1 or value != int(value):
-        raise typer.BadParameter(f"{text!r} is not a positive whole number such as 250000, 250k or 1.5M")
-    return int(value)
 
 
 def size(text: str) -> tuple[int, ...]:
@@ -52,6 +34,7 @@ def size(text: str) -> tuple[int, ...]:
     return sizes
 
 
+LARGEST_SEED = 2**63 - 1
 MODEL_HELP = (
     "timm:NAME or torchvision:NAME; FILE.py:NAME, a module or a function without arguments (runs the code of that "
     "file); FILE.pt2, a torch.export program; FILE.onnx; or FILE.json, a specification."
@@ -63,7 +46,8 @@ MaxMacsOption = Annotated[
     int | None, typer.Option("--max-macs", parser=count, metavar="COUNT", help="Budget: 80M, 1.2G, …")
 ]
 MaxLatencyOption = Annotated[
-    float | None, typer.Option("--max-latency-ms", metavar="MS", help="Budget of milliseconds; needs --latency.")
+    float | None,
+    real("--max-latency-ms", open_low=True, high=10**9, help="Budget of milliseconds; needs --latency."),
 ]
 LatencyOption = Annotated[
     Path | None,
@@ -78,10 +62,10 @@ OtherDeviceOption = Annotated[
 ]
 TimeLimitOption = Annotated[
     float | None,
-    typer.Option("--time-limit", metavar="SECONDS", help="Then stop with the best so far and its bound."),
+    real("--time-limit", open_low=True, high=10**6, help="Seconds; then stop with the best so far and its bound."),
 ]
 ImageSizeOption = Annotated[
-    int | None, typer.Option("--image-size", min=1, help="Height and width of the images; default: the model's own.")
+    int | None, whole("--image-size", high=65_536, help="Height and width of the images; default: the model's own.")
 ]
 ProjectionOption = Annotated[
     Literal["count", "zero"] | None,
@@ -102,13 +86,16 @@ OptionalDataOption = Annotated[str | None, _DATA]
 RootOption = Annotated[
     Path | None, typer.Option("--data-root", help="Folder of the named data sets; default: $NNMASS_DATA.")
 ]
-SegmentsOption = Annotated[int, typer.Option("--segments", min=2, help="Segments of linear and circle.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Draws links, weights and batches.")]
-SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Networks of each specification, seeds 0, 1, …")]
-WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: one per core.")]
-EpochsOption = Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training data.")]
-BatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, help="Samples per step.")]
-RateOption = Annotated[float | None, typer.Option("--learning-rate", help="At the start.")]
+SegmentsOption = Annotated[int, whole("--segments", low=2, high=10_000, help="Segments of linear and circle.")]
+SeedOption = Annotated[int, whole("--seed", low=0, high=LARGEST_SEED, help="Draws links, weights and batches.")]
+SeedsOption = Annotated[int, whole("--seeds", high=10_000, help="Networks of each specification, seeds 0, 1, …")]
+WorkersOption = Annotated[int | None, whole("--workers", high=1_024, help="Processes; default: one per core.")]
+EpochsOption = Annotated[int | None, whole("--epochs", high=10**6, help="Passes over the training data.")]
+BatchOption = Annotated[int | None, whole("--batch-size", high=2**20, help="Samples per step.")]
+RateOption = Annotated[float | None, real("--learning-rate", open_low=True, high=10**3, help="At the start.")]
+ToleranceOption = Annotated[
+    float, real("--tolerance", high=1, open_high=True, help="Relative tolerance of the NN-Mass.")
+]
 OptimizerOption = Annotated[str | None, typer.Option("--optimizer", help="adam, sgd, or timm's: timm:lamb, …")]
 ScheduleOption = Annotated[str | None, typer.Option("--schedule", help="constant or cosine.")]
 RecipeOption = Annotated[
@@ -121,6 +108,31 @@ RecipeOption = Annotated[
     ),
 ]
 AugmentOption = Annotated[str | None, typer.Option("--augment", help="none or crop-flip.")]
+
+
+def refuse(context: typer.Context, names: "Collection[str]", because: str) -> None:
+    """Refuse options that stand on the command line, but that this call does not use.
+
+    Args:
+        context: of the command.
+        names: parameters of the command's function.
+        because: follows the option's name: "only works with --stream".
+
+    Raises:
+        BadParameter: one of them was given.
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise UnusedOption(f"{parameter.opts[0]} {because}", context)
+
+
+class UnusedOption(typer.BadParameter):
+    """An option was given that the call does not use."""
+
+    def format_message(self) -> str:
+        """Say it without the name of the error."""
+        return self.message
 
 
 def latency_table(path: Path | None, engine: str | None, *, other_device: bool) -> "LatencyTable | None":

@@ -8,6 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+from nnmass.plain_text import plain
 
 console = Console()
 messages = Console(stderr=True)
@@ -17,6 +20,11 @@ _UNBOUNDED = console.options.update(width=10_000)
 def print_json(value: Any) -> None:
     """Print a value as JSON on standard output."""
     print(json.dumps(value, indent=1, allow_nan=False))
+
+
+def say(text: object, *, style: str = "") -> None:
+    """Print a line of text as it is: no markup of its own, no break or escape sequence of a name within it."""
+    console.print(Text(plain(text), style=style), soft_wrap=not console.is_terminal)
 
 
 def print_table(
@@ -30,13 +38,15 @@ def print_table(
         rows: their texts.
         wrapped: text columns that take what room is left on a terminal; by default all but the first may.
     """
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    heading = Text(plain(title), style="bold")
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for i, column in enumerate(columns):
         kept = i == 0 if wrapped is None else column not in wrapped
         left = i == 0 or column in (wrapped or ())
-        table.add_column(column, justify="left" if left else "right", no_wrap=kept, overflow="fold")
+        shown = Text(plain(column))
+        table.add_column(shown, justify="left" if left else "right", no_wrap=kept, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(plain(cell)) for cell in row))
     if console.is_terminal:
         console.print(table)
     else:  # a file or a pipe has no width
@@ -47,7 +57,7 @@ def print_table(
 def progress_bar(title: str, unit: str = "epochs") -> Iterator[Callable[[int, int], None]]:
     """Show a bar with an estimate on standard error, if that is a terminal; yields a function of (done, total)."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(f"{unit},"),
@@ -56,7 +66,7 @@ def progress_bar(title: str, unit: str = "epochs") -> Iterator[Callable[[int, in
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
+        task = bar.add_task(plain(title), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

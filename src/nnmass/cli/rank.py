@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_json, print_table, progress_bar
+from nnmass.cli.output import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from nnmass.tracing import RankedModel
@@ -39,7 +39,7 @@ def rank(
     ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table, every column, to this file.")] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes; default: one per core, for few models fewer.")
+        int | None, o.whole("--workers", high=1_024, help="Processes; default: one per core, for few models fewer.")
     ] = None,
     as_json: o.JsonOption = False,
 ) -> None:
@@ -108,8 +108,8 @@ def _show(rows: "Sequence[RankedModel]", kept: "Sequence[RankedModel]", sort: st
         return
     print_table(f"Models by {sort}", *ranking_rows(kept), wrapped=["model", "of weights", "note"])
     over = f"; {len(rows) - len(kept):,} above the budgets are left out" if len(kept) < len(rows) else ""
-    console.print(f"{outcomes_line(rows)}{over}")
-    console.print(CAVEAT)
+    say(f"{outcomes_line(rows)}{over}")
+    say(CAVEAT)
 
 
 def _tell_how_to_go_on(done: int, total: int, csv: Path | None) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from nnmass.cli import experiments, image_experiments
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_json, print_table
+from nnmass.cli.output import print_json, print_table, say
 from nnmass.cli.request import Request
 
 
@@ -66,7 +66,9 @@ def reproduce(
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=2, help="Per network; default: 5; mlp-compression 10, isometry-mlp 16, isometry-cnn 4."),
+        o.whole(
+            low=2, high=10_000, help="Per network; default: 5; mlp-compression 10, isometry-mlp 16, isometry-cnn 4."
+        ),
     ] = None,
     epochs: o.EpochsOption = None,
     data_root: o.RootOption = None,
@@ -131,7 +133,7 @@ def reproduce(
     if as_json:
         print_json(summary)
     else:
-        console.print(f"written to {request.folder}")
+        say(f"written to {request.folder}")
 
 
 def _list(*, as_json: bool) -> None:

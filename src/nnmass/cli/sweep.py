@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nnmass.cli import options as o
-from nnmass.cli.output import console, print_json, progress_bar
+from nnmass.cli.output import print_json, progress_bar, say
 
 
 class SweepEngine(StrEnum):
@@ -41,8 +41,10 @@ def sweep(
     address: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Of a Ray cluster; default: Ray is started on this machine.")
     ] = None,
-    cpus_per_trial: Annotated[int | None, typer.Option(help="Cores of each trial on Ray; default: 1.")] = None,
-    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs of each trial on Ray, or a share of one.")] = None,
+    cpus_per_trial: Annotated[int | None, o.whole(high=1_024, help="Cores of each trial on Ray; default: 1.")] = None,
+    gpus_per_trial: Annotated[
+        float | None, o.real(high=1_024, help="GPUs of each trial on Ray, or a share of one.")
+    ] = None,
     export: Annotated[Path | None, typer.Option(help="Write all runs of the store to this .csv or .parquet.")] = None,
     data_root: o.RootOption = None,
     segments: o.SegmentsOption = 20,
@@ -97,7 +99,7 @@ def sweep(
     if as_json:
         print_json({"store": str(store), "runs": len(rows), "diverged": diverged, "keys": sorted(keys)})
         return
-    console.print(f"{store}: {len(rows)} runs of this sweep, {diverged} diverged")
+    say(f"{store}: {len(rows)} runs of this sweep, {diverged} diverged")
 
 
 def _values(text: str) -> tuple[str, list[Any]]:

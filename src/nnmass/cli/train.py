@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnmass.cli import options as o
-from nnmass.cli.output import console, percent, print_json, progress_bar
+from nnmass.cli.output import percent, print_json, progress_bar, say
 
 if TYPE_CHECKING:
     from nnmass.data import Data
@@ -31,7 +31,9 @@ def train(
         bool,
         typer.Option("--stream", help="Decode images as they are needed: folders, WebDataset shards or Parquet."),
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes that decode a stream; default: none.")] = None,
+    workers: Annotated[
+        int | None, o.whole(low=0, high=1_024, help="Processes that decode a stream; default: none.")
+    ] = None,
     data_root: o.RootOption = None,
     segments: o.SegmentsOption = 20,
     as_json: o.JsonOption = False,
@@ -97,7 +99,7 @@ def train(
     skipped = getattr(dataset, "skipped", {})
     if skipped:
         atomic.write_json(out / "skipped.json", skipped)
-        console.print(f"{len(skipped)} images could not be decoded and were skipped; {out / 'skipped.json'} lists them")
+        say(f"{len(skipped)} images could not be decoded and were skipped; {out / 'skipped.json'} lists them")
     result.spec.to_json(out / "spec.json")
     save_weights(result.model, out / "weights.safetensors")
     values = {"provenance": provenance(seed=seed), "data": f"{dataset.name} ({dataset.source})", **result.to_dict()}
@@ -105,7 +107,7 @@ def train(
     if as_json:
         print_json(values)
         return
-    console.print(
+    say(
         f"test accuracy {percent(result.test_accuracy)}, validation {percent(result.validation_accuracy[-1])}, "
         f"training loss {result.train_loss[-1]:.4f}; written to {out}"
     )

@@ -4,8 +4,6 @@ The paper's claim is about networks trained alike, and published weights were no
 compared, and mass always stands beside parameters and MACs.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -168,8 +166,4 @@ def _ratio(a: PublishedRow, b: PublishedRow, quantity: str) -> float:
 
 
 def _write(rows: Sequence[PublishedRow], path: Path) -> None:
-    text = io.StringIO()
-    table = csv.DictWriter(text, [column.name for column in fields(PublishedRow)], lineterminator="\n")
-    table.writeheader()
-    table.writerows(asdict(row) for row in rows)
-    atomic.write_text(path, text.getvalue())
+    atomic.write_csv(path, [column.name for column in fields(PublishedRow)], (asdict(row) for row in rows))

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from nnmass.plain_text import plain
 from nnmass.reporting.style import picture
 from nnmass.reporting.tables import TextTable
 
@@ -37,10 +39,21 @@ class Section:
             object.__setattr__(self, "svg", svg[svg.index("<svg") :])
 
 
+def _shown(value: Any) -> Any:
+    """Make text plain; Jinja escapes what is markup.  Pictures and provenance are ours, and are kept as they are."""
+    return value if isinstance(value, Markup) else plain(value)
+
+
 def render_page(title: str, lead: str, sections: Sequence[Section], provenance: dict[str, Any]) -> str:
     """Render a page that needs no other file and no network."""
     environment = Environment(
-        loader=PackageLoader("nnmass.reporting", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("nnmass.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=_shown,
     )
     template = environment.get_template("report.html.jinja")
-    return template.render(title=title, lead=lead, sections=sections, provenance=json.dumps(provenance, indent=1))
+    return template.render(
+        title=title, lead=lead, sections=sections, provenance=escape(json.dumps(provenance, indent=1))
+    )

@@ -1,7 +1,5 @@
 """Tables of many models."""
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -65,9 +63,5 @@ def outcomes_line(rows: Iterable[RankedModel]) -> str:
 
 def write_ranking(rows: Iterable[RankedModel], path: str | os.PathLike[str]) -> Path:
     """Write a CSV file with every column; what is not known is empty."""
-    stream = io.StringIO()
     names = [field.name for field in fields(RankedModel)]
-    writer = csv.DictWriter(stream, [*names, "flops"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row.to_dict() for row in rows)
-    return atomic.write_text(path, stream.getvalue())
+    return atomic.write_csv(path, [*names, "flops"], (row.to_dict() for row in rows))

@@ -2,18 +2,21 @@
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nnmass import atomic
 from nnmass.errors import InvalidValueError
+from nnmass.plain_text import plain
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 """Okabe and Ito's palette."""
@@ -24,6 +27,7 @@ MARKERS = "osD^vP"
 QUANTITY_LABELS = {"nn_mass": "NN-Mass", "params": "parameters", "macs": "MACs"}
 """What axes call the quantities."""
 
+_LONGEST_LINE = 160  # characters: a longer one leaves no room for what is drawn
 _WITHIN_A_DECADE = 7
 _SETTINGS: Any = {
     "font.size": 10,
@@ -52,11 +56,32 @@ def figure(width: float, height: float) -> Iterator[Figure]:
 
 def picture(drawn: Figure, kind: str) -> bytes:
     """Render a figure as ``"png"``, ``"svg"`` or ``"pdf"``."""
+    _make_plain(drawn)
     buffer = io.BytesIO()
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     with rc_context(_SETTINGS):
         drawn.savefig(buffer, format=kind, dpi=144, metadata=metadata)
     return buffer.getvalue()
+
+
+def _make_plain(drawn: Figure) -> None:
+    """Show text as it is: names from files are no mathematics ($) and hold no characters that cannot be drawn."""
+    for axes in drawn.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            written = axis.get_major_formatter()
+            if isinstance(written, FuncFormatter):  # it writes its ticks again whenever it draws
+                axis.set_major_formatter(FuncFormatter(partial(_plain_tick, written.func)))
+    for text in drawn.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text(_plain_lines(text.get_text()))
+
+
+def _plain_tick(write: Callable[[float, int | None], str], value: float, position: int | None) -> str:
+    return _plain_lines(write(value, position))
+
+
+def _plain_lines(text: str) -> str:
+    return "\n".join(plain(line, limit=_LONGEST_LINE) for line in text.split("\n"))
 
 
 def save(drawn: Figure, path: str | os.PathLike[str]) -> Path:

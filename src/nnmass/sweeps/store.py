@@ -1,6 +1,5 @@
 """Runs in one SQLite file: atomic, shared by several writers, readable by anything."""
 
-import csv
 import io
 import json
 import os
@@ -140,11 +139,7 @@ class RunStore:
         target = Path(path)
         rows = [{name: getattr(run, name) for name in _NAMES} for run in self.runs()]
         if target.suffix == ".csv":
-            text = io.StringIO()
-            writer = csv.DictWriter(text, _NAMES, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-            return atomic.write_text(target, text.getvalue())
+            return atomic.write_csv(target, _NAMES, rows)
         if target.suffix == ".parquet":
             buffer = io.BytesIO()
             pq.write_table(pa.Table.from_pylist(rows, schema=_arrow_schema()), buffer)
