@@ -6,7 +6,7 @@ import pytest
 
 from nnmass import memory
 from nnmass.errors import ResourceError
-from nnmass.files import open_regular, read_bytes, read_text
+from nnmass.files import open_regular, read_bytes, read_json, read_text
 
 
 def test_regular_files_are_read_through_links(tmp_path):
@@ -75,3 +75,20 @@ def test_memory_is_refused_before_it_is_taken(monkeypatch):
     monkeypatch.setattr(memory, "machine_memory", lambda: 8 * 2**30)
     with pytest.raises(ResourceError, match=r"the batch: needs 12.0 GiB of memory; this machine has 8.0 GiB"):
         memory.require_memory(12 * 2**30, "the batch")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 100_000, "nested too deep"),
+        ("1" * 5000, "4300 digits"),
+        ('{"a": NaN}', "NaN is no number of JSON"),
+        ("[-Infinity]", "-Infinity is no number of JSON"),
+        ("{", "Expecting property name"),
+        ("", "Expecting value"),
+    ],
+)
+def test_what_is_no_json_is_a_value_error(tmp_path, content, message):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_json(tmp_path / "x.json")

@@ -1,10 +1,11 @@
 """Files that others give: regular ones only, and never more of them than is wanted."""
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from nnmass.memory import bytes_text
 
@@ -74,3 +75,21 @@ def read_text(path: str | os.PathLike[str], *, limit: int, what: str = "such a f
         return read_bytes(path, limit=limit, what=what).decode()
     except UnicodeDecodeError as error:
         raise OSError(errno.EILSEQ, f"is not UTF-8 text ({error.reason})", os.fspath(path)) from None
+
+
+def read_json(path: str | os.PathLike[str], *, limit: int = 2**28, what: str = "such a file") -> Any:
+    """Read a regular file as JSON; see `read_text`.
+
+    Raises:
+        OSError: as `read_text`.
+        ValueError: it is not JSON, holds NaN or infinity, numbers of thousands of digits, or is nested too deep.
+    """
+    text = read_text(path, limit=limit, what=what)
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")

@@ -1,15 +1,14 @@
 """Validated models of several families, from JSON that names its family."""
 
-import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from nnmass.architectures.specification import explain
 from nnmass.errors import NNMassError
+from nnmass.files import read_json
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -26,12 +25,10 @@ def read_family(
         error: raised where it is not.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise error(f"{path}: cannot be read as {what} ({_reason(problem)})") from None
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as problem:  # besides bad syntax: numbers of thousands of digits, deep nesting
+        values = read_json(path, what=what)
+    except OSError as problem:
+        raise error(f"{path}: cannot be read as {what} ({problem.strerror or problem})") from None
+    except ValueError as problem:
         raise error(f"{path}: not JSON ({problem})") from None
     return family_from_dict(values, families, where=str(path), error=error)
 
@@ -56,7 +53,3 @@ def family_from_dict(
         return families[family].model_validate(values)
     except ValidationError as problem:
         raise error(f"{where}: {explain(problem)}") from None
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else "not UTF-8 text"

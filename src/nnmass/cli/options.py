@@ -1,6 +1,5 @@
 """Options that several commands share, and the reading of numbers as people write them."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nnmass.cli.ranges import count, real, whole
+from nnmass.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -199,7 +199,7 @@ def _recipe(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        values = json.loads(path.read_text())
+        values = read_json(path, what="a recipe")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise typer.BadParameter(f"{path}: cannot be read as JSON ({reason})", param_hint="--recipe") from None

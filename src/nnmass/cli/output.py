@@ -50,7 +50,8 @@ def print_table(
     if console.is_terminal:
         console.print(table)
     else:  # a file or a pipe has no width
-        Console(width=console.measure(table, options=_UNBOUNDED).maximum).print(table)
+        width = max(console.measure(table, options=_UNBOUNDED).maximum, heading.cell_len)
+        Console(width=width).print(table)
 
 
 @contextmanager

@@ -31,8 +31,9 @@ class Parameter:
     @property
     def flag(self) -> str:
         """The option's first name."""
-        named = self.info.param_decls or ("--" + self.name.replace("_", "-"),)
-        return named[0]
+        first = self.info.default  # where Typer keeps the first name of an annotated option
+        named = (*([first] if isinstance(first, str) else []), *(self.info.param_decls or ()))
+        return named[0] if named else "--" + self.name.replace("_", "-")
 
     def __str__(self) -> str:
         return f"{self.command} {self.flag}"

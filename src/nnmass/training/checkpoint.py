@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nnmass import atomic
 from nnmass.errors import CheckpointError, first_line
+from nnmass.files import open_regular
 
 _FORM = "nnmass checkpoint 1"
 
@@ -68,6 +69,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, run: dict[str, Any]) -> Che
     if not Path(path).exists():
         return None
     try:
+        open_regular(path).close()
         with safe_open(path, "pt") as archive:
             header = archive.metadata() or {}
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 - no mapping
@@ -152,6 +154,7 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
         CheckpointError: missing, damaged, or of another network.
     """
     try:
+        open_regular(path).close()  # safetensors would wait for a pipe
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
