@@ -112,7 +112,7 @@ def test_with_links_draws_by_seed_alone():
 
 
 def test_with_links_refuses_negative_seeds():
-    with pytest.raises(InvalidValueError, match="seed must be at least 0, got -1"):
+    with pytest.raises(InvalidValueError, match="seed must lie in 0 … 2⁶³ - 1, got -1"):
         DenseMLP(**MLP).with_links(-1)
 
 

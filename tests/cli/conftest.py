@@ -1,5 +1,6 @@
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ def nnmass(monkeypatch, capsys) -> Callable[..., Outcome]:
     """Runs the command line in this process."""
 
     def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # the command line shows them its own way
         monkeypatch.setattr(sys, "argv", ["nnmass", *map(str, arguments)])
         monkeypatch.setenv("COLUMNS", "160")
         capsys.readouterr()
@@ -33,6 +35,7 @@ def nnmass(monkeypatch, capsys) -> Callable[..., Outcome]:
             code = int(exit_.code or 0)
         out, err = capsys.readouterr()
         assert "Traceback" not in err
+        assert "internal fault" not in err
         return Outcome(code, out, err)
 
     return run

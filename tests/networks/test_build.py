@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nnmass import DenseCNN, DenseMLP, Specification
-from nnmass.errors import CheckpointError, InvalidValueError
+from nnmass.errors import CheckpointError, InvalidValueError, ResourceError
 from nnmass.networks import Network, build
 from nnmass.topology import Cell
 
@@ -131,9 +131,24 @@ def test_weights_are_pytorch_s_defaults():
     assert 0.98 * bound < model.layers[0].weight.abs().max() <= bound
 
 
-def test_negative_seeds_are_refused():
-    with pytest.raises(InvalidValueError, match="seed must be at least 0, got -1"):
-        SPECS[0].build(seed=-1)
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**100])
+def test_seeds_that_not_every_generator_takes_are_refused(seed):
+    with pytest.raises(InvalidValueError, match="seed must lie in 0 … 2⁶³ - 1, got "):
+        SPECS[0].build(seed=seed)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        DenseMLP(width=10**6, depth=100, max_skips=0, in_features=8),
+        DenseMLP(width=100, depth=20_000, max_skips=10**6, in_features=8),
+        DenseCNN(widths=(10**6,), depth=20, max_skips=3),
+    ],
+    ids=["wide", "linked", "channels"],
+)
+def test_what_no_machine_can_hold_is_refused_at_once(spec):
+    with pytest.raises(ResourceError, match=r"a \w+ of [\d,]+ parameters: needs .* of memory; this machine has"):
+        spec.build()
 
 
 def test_families_without_a_builder_are_refused():

@@ -185,5 +185,5 @@ def test_only_images_can_be_augmented(clusters):
 
 
 def test_a_negative_seed_is_refused(clusters):
-    with pytest.raises(InvalidValueError, match="seed must be at least 0, got -1"):
+    with pytest.raises(InvalidValueError, match="seed must lie in 0 … 2⁶³ - 1, got -1"):
         train(MLP, clusters, CONFIG, seed=-1)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from nnmass import atomic
 from nnmass.architectures.costs import Costs
 from nnmass.errors import InvalidValueError, SpecificationError
+from nnmass.plain_text import plain
 from nnmass.topology import LARGEST, Cell, ResidualCell, check_links, draw_links
 
 if TYPE_CHECKING:
@@ -132,10 +133,9 @@ class LinkedSpecification(Specification):
         """Return this specification with its links fixed, as ``build(seed)`` would draw them.
 
         Raises:
-            InvalidValueError: a negative seed.
+            InvalidValueError: a seed outside 0 … 2⁶³ - 1.
         """
-        if seed < 0:
-            raise InvalidValueError(f"seed must be at least 0, got {seed}")
+        check_seed(seed)
         generator = np.random.default_rng(seed)
         return self.model_copy(update={"links": tuple(draw_links(cell, generator) for cell in self.cells)})
 
@@ -150,6 +150,16 @@ class LinkedSpecification(Specification):
             for k, (cell, links) in enumerate(zip(self.cells, self.links, strict=True)):
                 check_links(cell, links, where=f"links[{k}]")
         return self
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that not every generator takes.
+
+    Raises:
+        InvalidValueError: it lies outside 0 … 2⁶³ - 1.
+    """
+    if not 0 <= seed < 2**63:
+        raise InvalidValueError(f"seed must lie in 0 … 2⁶³ - 1, got {plain(seed, limit=40)}")
 
 
 def explain(error: ValidationError) -> str:
@@ -182,4 +192,4 @@ def _one_problem(*, loc: tuple[int | str, ...], msg: str, input: object, type: s
     if type == "missing":
         return f"{where} is missing"
     message = message.removeprefix("Input ")
-    return f"{where} {message[:1].lower() + message[1:]}, got {input!r}"
+    return f"{where} {message[:1].lower() + message[1:]}, got {plain(repr(input), limit=80)}"

@@ -3,6 +3,9 @@
 import io
 import os
 import sys
+import tempfile
+import traceback
+import warnings
 from typing import NoReturn
 
 import typer
@@ -46,7 +49,8 @@ def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 1 or 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show ± gets \\xb1, not a traceback
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show ± gets \xb1, not a traceback
+    warnings.showwarning = _show_warning
     try:
         code = app(standalone_mode=False) or 0
         sys.stdout.flush()
@@ -63,9 +67,23 @@ def main() -> None:
         _fail("this machine has not enough memory for that", 1)
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+    except Exception as error:
+        _report(error)
     if code == _INTERRUPTED:
         _fail("interrupted; what was finished is kept, and the same command goes on from there", code)
     sys.exit(code)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Show a warning as one line, without the place in the code that raised it."""
+    print(f"nnmass: warning: {one_line(message, limit=400)}", file=sys.stderr)
+
+
+def _report(error: Exception) -> NoReturn:
+    """Keep the traceback of a fault of nnmass itself in a file, for a report."""
+    with tempfile.NamedTemporaryFile("w", prefix="nnmass-fault-", suffix=".txt", delete=False) as stream:
+        stream.write("".join(traceback.format_exception(error)))
+    _fail(f"internal fault, {type(error).__name__}: {one_line(error, limit=300)}; please report {stream.name}", 1)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -15,7 +15,9 @@ from nnmass.architectures import (
     Specification,
     WideResNet,
 )
+from nnmass.architectures.specification import check_seed
 from nnmass.errors import InvalidValueError
+from nnmass.memory import require_memory
 from nnmass.networks.cifar_resnet import CifarResNetNetwork
 from nnmass.networks.dense_cnn import DenseCNNNetwork
 from nnmass.networks.dense_mlp import DenseMLPNetwork
@@ -45,14 +47,22 @@ def build(spec: Specification, seed: int = 0) -> Network:
     drawn or given.  The caller's random state stays as it was.
 
     Raises:
-        InvalidValueError: a negative seed, or a family without a builder.
+        InvalidValueError: a seed outside 0 … 2⁶³ - 1, or a family without a builder.
+        ResourceError: weights, links and modules need more memory than this machine has.
     """
-    if seed < 0:
-        raise InvalidValueError(f"seed must be at least 0, got {seed}")
+    check_seed(seed)
     network = next((network for family, network in _NETWORKS.items() if isinstance(spec, family)), None)
     if network is None:
         raise InvalidValueError(f"no builder for the family {spec.family!r}")
+    require_memory(_bytes_needed(spec), f"a {spec.family} of {spec.params:,} parameters")
     linked = spec.with_links(seed) if isinstance(spec, LinkedSpecification) and spec.links is None else spec
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return network(linked)
+
+
+def _bytes_needed(spec: Specification) -> int:
+    """Weights of 32 bits, links as Python's integers, and some 10 kB for the modules of a layer."""
+    skips = sum(cell.num_skips for cell in spec.cells) if isinstance(spec, LinkedSpecification) else 0
+    layers = sum(cell.depth for cell in spec.cells)
+    return 4 * spec.params + 36 * skips + 10_000 * layers
