@@ -8,6 +8,7 @@ refused, standard error holds one line; no traceback, nothing longer than a minu
 """
 
 import argparse
+import io
 import json
 import os
 import random
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +76,7 @@ def _become(arguments: list[str], folder: Path) -> NoReturn:
     from nnmass.cli import main
 
     os.setsid()
+    warnings.resetwarnings()
     code = 99
     try:
         os.chdir(folder)
@@ -81,6 +84,7 @@ def _become(arguments: list[str], folder: Path) -> NoReturn:
             opened = os.open(folder / name, os.O_WRONLY | os.O_CREAT)
             os.dup2(opened, descriptor)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(k, "w", closefd=False)) for k in (1, 2))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_DATA, (4 * MEMORY, 4 * MEMORY))  # so that this machine survives
         sys.argv = ["nnmass", *arguments]

@@ -8,11 +8,11 @@ from typing import Any
 
 from typer.models import OptionInfo
 
-from fuzz_files import damaged
+from fuzz_files import SPECIFICATIONS, damaged
 from nnmass.cli.parameters import Parameter, all_parameters
 from nnmass.cli.ranges import Range, count
 
-SPECS = ("mlp.json", "cnn.json", "separable.json", "resnet.json", "cifar.json", "wide.json", "mobile.json")
+SPECS = tuple(f"{name}.json" for name in SPECIFICATIONS)
 MODELS = (
     *SPECS,
     "model.onnx",
@@ -26,6 +26,8 @@ MODELS = (
     "torchvision:squeezenet1_0",
     "nowhere:x",
 )
+NAMED = ("mnist", "cifar10")
+"""Data sets that are named, and found below a folder."""
 DATA = ("digits", "data.npz", "images", "parquet", "shards", "mnist", "cifar10", "linear", "circle")
 FAMILIES = ("DenseMLP", "DenseCNN", "MobileNetV2", "ResNet", "CifarResNet", "WideResNet", "space.json")
 TEXTS = (
@@ -73,7 +75,7 @@ def draw_call(draw: random.Random, files: Path, folder: Path) -> list[str]:
     command = draw.choice(tuple(_BASES))
     arguments = [command, *_BASES[command](draw)]
     options = [p for p in all_parameters() if p.command == command and isinstance(p.info, OptionInfo)]
-    for option in draw.sample(options, draw.choice((0, 1, 1, 2, 3))):
+    for option in draw.sample(options, draw.choice((0, 0, 1, 1, 2, 3))):
         if (command, option.name) not in _NOT_DRAWN:
             arguments += _given(option, draw)
     if draw.random() < 0.1:
@@ -86,10 +88,14 @@ def draw_call(draw: random.Random, files: Path, folder: Path) -> list[str]:
 def _placed(text: str, draw: random.Random, files: Path, folder: Path) -> str:
     """Put files that are named in their place; some are damaged."""
     name, colon, rest = text.partition(":")
+    if text.endswith("/..") and name[:-3] in NAMED:
+        name, rest = name[:-3], "/.."
+    elif name in NAMED:
+        return text
     source = files / name
     if not name.strip("./") or "/" in name or not name.isprintable() or len(name) > 100 or not source.exists():
         return text
-    if draw.random() < 0.35:
+    if draw.random() < 0.25:
         target = folder / f"{draw.randrange(10**6)}" / name
         target.parent.mkdir(parents=True)
         source = damaged(source, target, draw)
@@ -99,7 +105,7 @@ def _placed(text: str, draw: random.Random, files: Path, folder: Path) -> str:
 def _given(option: Parameter, draw: random.Random) -> list[str]:
     if bool in (option.kind, *typing.get_args(option.kind)):
         return [option.flag]
-    return [option.flag, draw.choice(TEXTS) if draw.random() < 0.3 else _sensible(option, draw)]
+    return [option.flag, draw.choice(TEXTS) if draw.random() < 0.25 else _sensible(option, draw)]
 
 
 def _sensible(option: Parameter, draw: random.Random) -> str:
@@ -184,8 +190,25 @@ def _spec(draw: random.Random) -> list[str]:
     return [draw.choice(SPECS)]
 
 
-def _quick(draw: random.Random) -> list[str]:
-    return ["--epochs", "1", "--data", draw.choice(DATA)]
+def _training(draw: random.Random) -> tuple[str, list[str]]:
+    """A specification and data, which mostly fit one another."""
+    fitting = (("mlp.json", "digits"), ("cnn.json", "data.npz"), ("cifar.json", "cifar10"), ("grey.json", "mnist"))
+    spec, data = draw.choice((*fitting, *(("colour.json", name) for name in ("images", "parquet", "shards"))))
+    if draw.random() < 0.2:
+        spec, data = draw.choice(SPECS), draw.choice(DATA)
+    named = ["--data-root", f"{data}/.."] if data in NAMED else []
+    return spec, ["--epochs", "1", "--data", data, *named]
+
+
+def _train(draw: random.Random) -> list[str]:
+    spec, options = _training(draw)
+    streamed = "shards" in options or (spec == "colour.json" and draw.random() < 0.5)
+    return [spec, *options, *(["--stream"] if streamed else [])]
+
+
+def _sweep(draw: random.Random) -> list[str]:
+    spec, options = _training(draw)
+    return ["--base", spec, "--store", "new.sqlite", "--workers", "1", "--seeds", "1", *options]
 
 
 _BASES: dict[str, Any] = {
@@ -199,18 +222,8 @@ _BASES: dict[str, Any] = {
     "bench": lambda draw: [*_sources(draw)[:1], "--seconds", "0.001", "--threads", "1"],
     "export": lambda draw: [*_spec(draw), "--format", draw.choice(("json", "code", "safetensors", "json,code"))],
     "isometry": lambda draw: [*_spec(draw), "--inputs", "2", "--initialisations", "1", "--steps", "3"],
-    "train": lambda draw: [*_spec(draw), *_quick(draw), *draw.choice(([], ["--stream"]))],
-    "sweep": lambda draw: [
-        "--base",
-        *_spec(draw),
-        "--store",
-        "new.sqlite",
-        "--workers",
-        "1",
-        "--seeds",
-        "1",
-        *_quick(draw),
-    ],
+    "train": _train,
+    "sweep": _sweep,
     "fit": lambda draw: [draw.choice(("runs.sqlite", "latency.sqlite", "none.sqlite"))],
     "reproduce": lambda draw: [draw.choice(("list", "nothing", "imagenet-published"))],
 }

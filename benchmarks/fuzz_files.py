@@ -22,6 +22,8 @@ from PIL import Image
 SPECIFICATIONS: dict[str, dict[str, Any]] = {
     "mlp": {"family": "DenseMLP", "width": 4, "depth": 6, "max_skips": 5, "in_features": 64, "num_classes": 10},
     "cnn": {"family": "DenseCNN", "widths": [4, 4], "depth": 4, "max_skips": 3, "image_size": 8, "in_channels": 1},
+    "colour": {"family": "DenseCNN", "widths": [4], "depth": 4, "max_skips": 3, "image_size": 8, "num_classes": 2},
+    "grey": {"family": "DenseCNN", "widths": [4], "depth": 4, "max_skips": 3, "image_size": 8, "in_channels": 1},
     "separable": {
         "family": "DenseCNN",
         "widths": [4],
@@ -31,7 +33,7 @@ SPECIFICATIONS: dict[str, dict[str, Any]] = {
         "conv": "separable",
     },
     "resnet": {"family": "ResNet", "block": "basic", "layers": [1, 1, 1, 1], "image_size": 32},
-    "cifar": {"family": "CifarResNet", "depth": 8},
+    "cifar": {"family": "CifarResNet", "layers": [1, 1, 1]},
     "wide": {"family": "WideResNet", "depth": 10, "widen_factor": 1},
     "mobile": {"family": "MobileNetV2", "image_size": 32, "stages": [[1, 16, 1, 1], [2, 24, 2, 2]]},
 }
