@@ -1,4 +1,7 @@
+import os
+import pickle
 import re
+import struct
 
 import pytest
 
@@ -49,3 +52,27 @@ def test_a_mistake_is_one_clear_line(nnmass, path, tmp_path, arguments, code, me
     assert re.search(message, " ".join(result.err.replace("│", " ").split()))
     assert result.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_seed_beside_weights_is_refused(nnmass, reference, tmp_path):
+    done = nnmass("export", reference, "--weights", tmp_path / "w.safetensors", "--seed", 3, "--to", tmp_path)
+    assert done.code == 2
+    assert done.err == "nnmass: --seed draws weights, and --weights gives them\n"
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "text", "header", "pickle"])
+def test_weights_that_are_none_are_one_line(nnmass, reference, tmp_path, kind):
+    path = tmp_path / "weights.safetensors"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        contents = {"text": b"no weights", "header": struct.pack("<Q", 2**63) + b"{}", "pickle": pickle.dumps({})}
+        path.write_bytes(contents[kind])
+    done = nnmass("export", reference, "--weights", path, "--to", tmp_path / "out")
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+    assert "weights.safetensors: not the weights of this network" in done.err

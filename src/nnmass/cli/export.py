@@ -10,6 +10,7 @@ from nnmass.cli.output import print_json, print_table, say
 
 
 def export(
+    context: typer.Context,
     spec: o.SpecArgument,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE.safetensors", help="Weights; default: drawn from --seed.")
@@ -31,6 +32,8 @@ def export(
     from nnmass.architectures import load_spec
     from nnmass.export import FORMATS, hand_over
 
+    if weights is not None:
+        o.refuse(context, {"seed"}, "draws weights, and --weights gives them")
     chosen = [part for given in formats or FORMATS for part in given.split(",")]
     done = hand_over(load_spec(spec), to, formats=chosen, weights=weights, seed=seed)  # type: ignore[arg-type]
     if as_json:
