@@ -95,7 +95,7 @@ class _Search:
         if entry < 0:
             entry = int(self.flow.contents[region.entry].sources[0])
         first = nodes[entry]
-        if concatenates and first.is_layer and first.positions == nodes[levels.last].positions:
+        if concatenates and first.is_layer and first.grid == nodes[levels.last].grid:
             layers = (entry, *layers)
         return GraphCell(
             entry=first.name,
@@ -125,4 +125,4 @@ class _Search:
     def _same_resolution(self, vertex: int, reader: int) -> bool:
         """Whether a layer has the resolution of the last node whose channels it reads, or of an enlarged map."""
         layer, last = self.graph.nodes[self.flow.nodes[reader]], self.flow.contents[vertex].sources[-1]
-        return layer.positions == self.graph.nodes[last].positions or layer.operands[0].upsampled is not None
+        return layer.grid == self.graph.nodes[last].grid or layer.operands[0].upsampled is not None

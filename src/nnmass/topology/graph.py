@@ -1,6 +1,6 @@
 """A network as an immutable graph of its layers, with the channels that each reads."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -130,6 +130,7 @@ class Node:
         groups: of a convolution.
         params: weights and biases that no earlier node has.
         macs: multiply-accumulates.
+        grid: what nodes of one resolution have in common, and no others; the resolution itself if not given.
     """
 
     name: str
@@ -141,6 +142,11 @@ class Node:
     groups: int = 1
     params: int = 0
     macs: int = 0
+    grid: tuple[Hashable, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.grid is None:
+            object.__setattr__(self, "grid", self.resolution)
 
     @property
     def is_layer(self) -> bool:

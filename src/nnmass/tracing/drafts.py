@@ -1,11 +1,13 @@
 """The layer graph while it is being read."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nnmass.topology.graph import CONSTANT, Codes, LayerGraph, Node
 from nnmass.tracing import reasons
+from nnmass.tracing.grids import Grid, Grids
 
 
 @dataclass
@@ -44,12 +46,18 @@ class Drafts:
         alive = set(self.living())
         return [node for i, node in enumerate(self.nodes) if i not in alive and node.is_layer]
 
-    def graph(self) -> LayerGraph:
-        """Return the nodes that lead to the output, numbered anew."""
+    def graph(self, grids: Grids) -> LayerGraph:
+        """Return the nodes that lead to the output, numbered anew, as are their resolutions."""
         living = self.living()
         number = np.full(len(self.nodes), CONSTANT, dtype=np.int64)
         number[living] = np.arange(len(living))
-        return LayerGraph(tuple(_renumbered(self.nodes[i], number) for i in living))
+        seen: dict[Hashable, int] = {}
+        nodes = []
+        for i in living:
+            found = dict.fromkeys(grids.find(grid) for grid in self.nodes[i].grid or () if isinstance(grid, Grid))
+            numbered = tuple(sorted(seen.setdefault(grid, len(seen)) for grid in found))
+            nodes.append(replace(_renumbered(self.nodes[i], number), grid=numbered))
+        return LayerGraph(tuple(nodes))
 
 
 def _renumbered(node: Node, number: Codes) -> Node:

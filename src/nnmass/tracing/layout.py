@@ -1,6 +1,6 @@
 """Where the channels of a tensor lie among its dimensions, and what movements do to them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, NamedTuple
@@ -9,18 +9,26 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.topology.graph import CONSTANT, Codes, encode
+from nnmass.tracing.grids import Grid
 
 
 class Axis(NamedTuple):
-    """A factor of a dimension: larger than 1, or the only channel.
+    """A factor of a dimension.  Positions and samples are axes also where there is only one of them.
 
     Attributes:
         kind: channels, positions, samples, or a broadcast, which holds the same numbers everywhere.
         size: its size.
+        grid: of positions, which they are.
     """
 
     kind: Literal["channel", "position", "sample", "broadcast"]
     size: int
+    grid: Grid | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether a dimension that it shares with channels holds something else than channels."""
+        return self.kind == "channel" or self.size > 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +37,7 @@ class Value:
 
     Attributes:
         codes: the channels: an array with the tensor's dimensions, of size 1 where a dimension holds no channels.
-        dims: axes of each dimension, major first.
+        dims: axes of each dimension, major first; none where a dimension was inserted, or averaged over.
         linear: no activation came since the nodes of the channels.
         coarse: it was enlarged by broadcasting or interpolation, or is a product of such.
         upsampled: module in which the map was enlarged, if it was.
@@ -54,6 +62,11 @@ class Value:
         held = (prod(a.size for a in axes if a.kind == "position") for axes in self.dims)
         return tuple(size for size in held if size > 1)
 
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """Grids of the positions."""
+        return tuple(axis.grid for axes in self.dims for axis in axes if axis.grid is not None)
+
     def holds_channels(self, dim: int) -> bool:
         """Whether a dimension has channels."""
         return any(axis.kind == "channel" for axis in self.dims[dim])
@@ -65,7 +78,9 @@ class Value:
 
     def only_channels(self, dim: int) -> bool:
         """Whether a dimension has channels, or nothing, and nothing else."""
-        return all(axis.kind == "channel" for axis in self.dims[dim])
+        if not self.holds_channels(dim):
+            return not self.dims[dim]
+        return all(axis.kind == "channel" for axis in self.dims[dim] if axis.counts)
 
 
 class MixedError(Exception):
@@ -75,24 +90,36 @@ class MixedError(Exception):
         super().__init__(message)
 
 
-def fresh(node: int, shape: Sequence[int], channel_dim: int, *, sample_dim: int | None = 0) -> Value:
-    """All channels of a node, in one dimension of a tensor."""
-    dims = []
-    for k, size in enumerate(shape):
-        kind: Literal["channel", "position", "sample"] = "position"
-        if k == channel_dim:
-            kind = "channel"
-        elif k == sample_dim:
-            kind = "sample"
-        dims.append((Axis(kind, size),) if size > 1 or kind == "channel" else ())
-    form = [size if k == channel_dim else 1 for k, size in enumerate(shape)]
+def fresh(node: int, shape: Sequence[int], channel_dim: int) -> Value:
+    """All channels of a node, in one dimension of a tensor; samples come first, and the rest are positions."""
+    dims: list[tuple[Axis, ...]] = [(Axis("position", size, Grid.fresh()),) for size in shape]
+    dims[0] = (Axis("sample", shape[0]),)
+    dims[channel_dim] = (Axis("channel", shape[channel_dim]),)
+    return placed(node, dims)
+
+
+def placed(node: int, dims: Sequence[tuple[Axis, ...]]) -> Value:
+    """All channels of a node, where the dimensions have them."""
+    form = [prod(a.size for a in axes if a.kind == "channel") for axes in dims]
     return Value(encode(node, prod(form)).reshape(form), tuple(dims))
 
 
-def unknown(node: int, shape: Sequence[int]) -> Value:
-    """A tensor of which only the node is known."""
-    dims = tuple((Axis("position", size),) if size > 1 else () for size in shape)
-    return Value(encode(node, 1).reshape([1] * len(shape)), dims)
+def unknown(node: int, shape: Sequence[int], made_of: Sequence[Value] = ()) -> Value:
+    """A tensor of which only the node is known: without channels, and with the samples and positions of another."""
+    dims: list[tuple[Axis, ...]] = [(Axis("position", size, Grid.fresh()),) if size > 1 else () for size in shape]
+    for k, size in enumerate(shape):
+        alike = [
+            value.dims[k] for value in made_of if k < len(value.dims) and (len(value.dims) == len(shape) or k == 0)
+        ]
+        found = max((axes for axes in alike if prod(a.size for a in axes) == size), key=len, default=None)
+        if found is not None:
+            dims[k] = without_channels(found)
+    return Value(encode(node, 1).reshape([1] * len(shape)), tuple(dims))
+
+
+def without_channels(axes: Sequence[Axis]) -> tuple[Axis, ...]:
+    """Axes of a dimension, where channels have become positions."""
+    return tuple(Axis("position", a.size, Grid.fresh()) if a.kind == "channel" and a.size > 1 else a for a in axes)
 
 
 def view(value: Value, shape: Sequence[int]) -> Value:
@@ -101,32 +128,53 @@ def view(value: Value, shape: Sequence[int]) -> Value:
     Raises:
         MixedError: a new dimension would hold a part of an axis that is no factor of it.
     """
-    axes = _joined([axis for dim in value.dims for axis in dim if axis.size > 1])
+    axes = _joined([axis for dim in value.dims for axis in dim if axis.size > 1 or axis.kind != "channel"])
     dims: list[tuple[Axis, ...]] = []
-    for size in shape:
-        taken, left = [], size
-        while left > 1:
-            if not axes:
-                raise MixedError
-            kind, available = axes.pop(0)
-            if left % available == 0:
-                taken.append(Axis(kind, available))
-                left //= available
-            elif available % left == 0:
-                taken.append(Axis(kind, left))
-                axes.insert(0, Axis(kind, available // left))
-                left = 1
-            else:
-                raise MixedError
+    for k, size in enumerate(shape):
+        singles = k + 1 < len(shape) and shape[k + 1] == 1  # which take the single positions that come next
+        taken = _taken(axes, size) if size > 1 else _singles(axes, 1 if singles else len(axes))
+        if size > 1 and not singles:
+            taken += _singles(axes, len(axes))
         dims.append(tuple(taken))
     return _with_dims(value, tuple(dims))
 
 
+def _taken(axes: list[Axis], size: int) -> list[Axis]:
+    """Take the axes of a dimension off a list."""
+    taken, left = [], size
+    while left > 1:
+        if not axes:
+            raise MixedError
+        axis = axes.pop(0)
+        if left % axis.size == 0:
+            taken.append(axis)
+            left //= axis.size
+        elif axis.size % left == 0:
+            taken.append(axis._replace(size=left))
+            axes.insert(0, axis._replace(size=axis.size // left))
+            left = 1
+        elif axes and axes[0].kind == axis.kind:
+            axes[0] = Axis(axis.kind, axis.size * axes[0].size, axis.grid and Grid.fresh())
+        else:
+            raise MixedError
+    return taken
+
+
+def _singles(axes: list[Axis], most: int) -> list[Axis]:
+    """Take axes of size 1 off the front of a list."""
+    count = 0
+    while count < min(most, len(axes)) and axes[count].size == 1:
+        count += 1
+    taken, axes[:count] = axes[:count], []
+    return taken
+
+
 def _joined(axes: Sequence[Axis]) -> list[Axis]:
+    """Neighbours of one kind, and of one grid, as one."""
     joined: list[Axis] = []
     for axis in axes:
-        if joined and joined[-1].kind == axis.kind:
-            joined[-1] = Axis(axis.kind, joined[-1].size * axis.size)
+        if joined and (joined[-1].kind, joined[-1].grid) == (axis.kind, axis.grid):
+            joined[-1] = axis._replace(size=joined[-1].size * axis.size)
         else:
             joined.append(axis)
     return joined
@@ -154,21 +202,40 @@ def expand(value: Value, shape: Sequence[int]) -> Value:
     return replace(value, codes=codes, dims=tuple(dims), coarse=coarse)
 
 
-def take(value: Value, dim: int, index: Codes) -> Value:
+def take(value: Value, dim: int, index: Codes, *, step: int = 1) -> Value:
     """Choose along a dimension.
+
+    Args:
+        value: the tensor.
+        dim: the dimension.
+        index: what is chosen.
+        step: distance of what is chosen, which tells the positions from those before also where one is left of one.
 
     Raises:
         MixedError: the dimension holds channels and something else.
     """
-    dims = list(value.dims)
-    kinds = {axis.kind for axis in dims[dim]}
+    dims, before = list(value.dims), prod(a.size for a in value.dims[dim])
+    kinds = {axis.kind for axis in dims[dim] if axis.counts}
     if len(kinds) > 1 and "channel" in kinds:
         raise MixedError
-    kind = next(iter(kinds)) if len(kinds) == 1 else "position"
-    dims[dim] = (Axis(kind, len(index)),) if len(index) > 1 or kind == "channel" else ()
-    if kind != "channel":
-        return replace(value, dims=tuple(dims))
-    return replace(value, codes=np.take(value.codes, index, axis=dim), dims=tuple(dims))
+    if "channel" in kinds:
+        dims[dim] = (Axis("channel", len(index)),)
+        return replace(value, codes=np.take(value.codes, index, axis=dim), dims=tuple(dims))
+    if len(index) != before or step != 1:
+        dims[dim] = _chosen(dims[dim], len(index), len(index) - before, step)
+    return replace(value, dims=tuple(dims))
+
+
+def _chosen(axes: tuple[Axis, ...], size: int, change: int, step: int) -> tuple[Axis, ...]:
+    kinds = {axis.kind for axis in axes}
+    if not kinds or kinds != {"position"}:
+        kind = next(iter(kinds)) if len(kinds) == 1 else "position"
+        return (Axis(kind, size, Grid.fresh() if kind == "position" else None),) if size > 1 or kind == "sample" else ()
+    grid = axes[0].grid if len(axes) == 1 else None
+    if grid is None:
+        return (Axis("position", size, Grid.fresh()),)
+    cut = grid.windowed(kernel=1, stride=step, padding=0) if step != 1 else grid.shifted(change)
+    return (Axis("position", size, cut),)
 
 
 def drop(value: Value, dim: int) -> Value:
@@ -187,18 +254,33 @@ def insert(value: Value, dim: int) -> Value:
     return replace(value, codes=value.codes.reshape(form), dims=tuple(dims))
 
 
-def pool(value: Value, shape: Sequence[int]) -> Value:
-    """Change the number of positions.
+def resize(value: Value, shape: Sequence[int], grids: Mapping[int, Grid | None] | None = None) -> Value:
+    """Change the positions.
+
+    Args:
+        value: the tensor.
+        shape: its new sizes.
+        grids: by dimension, which positions these are now; None: they are averaged over.  Without, positions whose
+            number changes are others than any before.
 
     Raises:
         MixedError: a dimension that holds channels changes.
     """
-    dims = list(value.dims)
+    dims, grids = list(value.dims), grids or {}
     for k, size in enumerate(shape):
-        if prod(a.size for a in dims[k]) != size:
-            if value.holds_channels(k):
+        same = prod(a.size for a in dims[k]) == size
+        if same and k not in grids:
+            continue
+        if value.holds_channels(k):
+            if not same:
                 raise MixedError
-            dims[k] = (Axis("position", size),) if size > 1 else ()
+        elif any(axis.kind == "sample" for axis in dims[k]):
+            dims[k] = (Axis("sample", size),)
+        elif k not in grids:
+            dims[k] = (Axis("position", size, Grid.fresh()),)
+        else:
+            grid = grids[k]
+            dims[k] = () if grid is None else (Axis("position", size, grid),)
     return replace(value, dims=tuple(dims))
 
 
@@ -230,8 +312,8 @@ def pad_channels(value: Value, dim: int, before: int, after: int) -> Value:
     return replace(value, codes=codes, dims=tuple(dims))
 
 
-def concatenate(values: Sequence[Value], dim: int) -> Value:
-    """Join along a dimension of channels.
+def concatenate(values: Sequence[Value], dim: int, around: Sequence[tuple[Axis, ...]]) -> Value:
+    """Join along a dimension of channels; ``around`` are the axes of the others.
 
     Raises:
         MixedError: it holds something else in one of them, or their other channels differ.
@@ -242,8 +324,7 @@ def concatenate(values: Sequence[Value], dim: int) -> Value:
     if len(forms) > 1:
         raise MixedError
     codes = np.concatenate([value.codes for value in values], axis=dim)
-    fullest = max(values, key=lambda value: value.extent / value.codes.shape[dim])
-    dims = list(fullest.dims)
+    dims = list(around)
     dims[dim] = (Axis("channel", codes.shape[dim]),)
     upsampled = next((value.upsampled for value in values if value.upsampled), None)
     linear, coarse = all(value.linear for value in values), all(value.coarse for value in values)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from nnmass.topology.graph import CONSTANT, decode, encode
 from nnmass.tracing import reasons
-from nnmass.tracing.layout import Axis, MixedError, Value, concatenate, drop, expand, insert, pool, take, view
+from nnmass.tracing.broadcasting import meet
+from nnmass.tracing.layout import Axis, MixedError, Value, concatenate, drop, expand, insert, resize, take, view
 from nnmass.tracing.tracer import Call, Tracer, operand
 
 EXTREMA = {"aten::maximum", "aten::minimum"}
@@ -37,14 +38,15 @@ def merged_by_sum(tracer: Tracer, values: Sequence[Value], shape: Sequence[int])
     if len(sizes) > 1:
         raise MixedError
     form = sizes.pop() if sizes else values[0].codes.shape
-    first = max((value for value in values if value.codes.shape == form), key=lambda value: value.extent)
-    values = [replace(value, codes=np.broadcast_to(value.codes, form)) for value in values]
+    met = meet(tracer.grids, values)
+    values = [replace(value, codes=np.broadcast_to(value.codes, form)) for value in met.values]
     coarse, upsampled = all(v.coarse for v in values), next((v.upsampled for v in values if v.upsampled), None)
     if all(np.array_equal(value.codes, values[0].codes) for value in values):
-        return replace(first, codes=values[0].codes, linear=all(v.linear for v in values), coarse=coarse)
-    width = prod(form)
-    node = tracer.node("add", width, [operand(v) for v in values], resolution=first.positions)
-    return Value(encode(node, width).reshape(form), first.dims, coarse=coarse, upsampled=upsampled)
+        first = values[met.full.index(True)] if any(met.full) else values[0]
+        return replace(first, dims=met.dims, linear=all(v.linear for v in values), coarse=coarse)
+    width, positions = prod(form), Value(values[0].codes, met.dims)
+    node = tracer.node("add", width, map(operand, values), resolution=positions.positions, grid=positions.grids)
+    return Value(encode(node, width).reshape(form), met.dims, coarse=coarse, upsampled=upsampled)
 
 
 def _centres(tracer: Tracer, call: Call, value: Value, source: Value) -> bool:
@@ -70,7 +72,7 @@ def stack(tracer: Tracer, call: Call) -> Value | None:
     values = [tracer.value(tensor) for tensor in call["tensors"]]
     if any(value is None for value in values):
         raise MixedError
-    return concatenate([insert(value, dim) for value in values if value is not None], dim)
+    return _side_by_side(tracer, [insert(value, dim) for value in values if value is not None], dim)
 
 
 def _joined(tracer: Tracer, call: Call, tensors: Sequence[Tensor], dim: int) -> Value | None:
@@ -78,7 +80,7 @@ def _joined(tracer: Tracer, call: Call, tensors: Sequence[Tensor], dim: int) -> 
     known = [value for tensor in tensors if (value := tracer.value(tensor)) is not None]
     if any(not value.only_channels(dim) for value in known):
         if all(np.array_equal(value.codes, known[0].codes) for value in known):
-            return pool(known[0], call.out.shape)
+            return resize(known[0], call.out.shape)
         return tracer.refuse(call, reasons.POSITIONS_JOINED, call.out)
     form = known[0].codes.shape
     values = []
@@ -89,7 +91,12 @@ def _joined(tracer: Tracer, call: Call, tensors: Sequence[Tensor], dim: int) -> 
             dims = tuple((Axis("channel", shape[k]),) if k == dim else axes for k, axes in enumerate(known[0].dims))
             value = Value(np.full(shape, CONSTANT, dtype=np.int64), dims)
         values.append(value)
-    return concatenate(values, dim)
+    return _side_by_side(tracer, values, dim)
+
+
+def _side_by_side(tracer: Tracer, values: Sequence[Value], dim: int) -> Value:
+    met = meet(tracer.grids, values, besides=dim)
+    return concatenate(met.values, dim, met.dims)
 
 
 LINEAR = {"aten::sum", "aten::mean"}
@@ -112,7 +119,7 @@ def reduction(tracer: Tracer, call: Call) -> Value | None:
     chosen = sorted({d % source.ndim for d in dims} if dims else range(source.ndim))
     for dim in chosen:
         value = _without(tracer, value, dim)
-    if before.weighted and prod(value.positions) < prod(before.positions):
+    if before.weighted and len(value.grids) < len(before.grids):
         return tracer.refuse(call, reasons.ATTENTION, call.out)  # an average with weights that depend on the data
     if call.has("keepdim") and call["keepdim"]:
         return value
@@ -127,7 +134,7 @@ def pixel_shuffle(tracer: Tracer, call: Call) -> Value:
     assert source is not None
     times, shape = call["upscale_factor"] ** 2, call.out.shape
     parts = view(source, [n, channels // times, times, height, width])
-    each = [pool(drop(take(parts, 2, np.array([k])), 2), shape) for k in range(times)]
+    each = [resize(drop(take(parts, 2, np.array([k])), 2), shape) for k in range(times)]
     return replace(merged_by_sum(tracer, each, shape), coarse=True, upsampled=tracer.path.name)
 
 

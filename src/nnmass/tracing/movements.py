@@ -1,13 +1,14 @@
 """Operators that move, pool, scale or normalise numbers without summing over channels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nnmass.tracing import layout
+from nnmass.tracing import layout, windows
+from nnmass.tracing.grids import Grid
 from nnmass.tracing.layout import Axis, MixedError, Value
 from nnmass.tracing.tracer import Call, Handler, Tracer
 
@@ -55,6 +56,8 @@ def constant(tracer: Tracer, call: Call) -> Sequence[None]:
 
 def viewed(tracer: Tracer, call: Call) -> Value:
     """Any reshaping in row-major order; where it repeats positions, that is noted."""
+    if call.name == "aten::unsqueeze":
+        return layout.insert(first_value(tracer, call), call["dim"] % call.out.ndim)
     value = layout.view(first_value(tracer, call), call.out.shape)
     kinds = [{axis.kind for axis in axes} for axes in value.dims]
     return _enlarged(tracer, value) if {"position", "broadcast"} in kinds else value
@@ -88,7 +91,7 @@ def sliced(tracer: Tracer, call: Call) -> Value:
     source = call["self"]
     dim = call["dim"] % source.ndim
     index = np.arange(source.shape[dim])[slice(call["start"], call["end"], call["step"])]
-    return layout.take(first_value(tracer, call), dim, index)
+    return layout.take(first_value(tracer, call), dim, index, step=call["step"])
 
 
 def selected(tracer: Tracer, call: Call) -> Value:
@@ -160,24 +163,28 @@ def padded(tracer: Tracer, call: Call) -> Value:
         dim, before, after = len(value.dims) - 1 - k, pad[2 * k], pad[2 * k + 1]
         if value.may_hold_channels(dim) and (before or after):
             value = layout.pad_channels(value, dim, before, after)
-    return layout.pool(value, call.out.shape)
+    return layout.resize(value, call.out.shape, windows.padded(tracer.grids, pad, value))
 
 
 def pooled(tracer: Tracer, call: Call) -> Sequence[Value]:
     """Pools, and paddings of positions; where a maximum lies is not described."""
     out = call.out if isinstance(call.out, Tensor) else call.out[0]
-    value = layout.pool(first_value(tracer, call), out.shape)
+    value = first_value(tracer, call)
+    value = layout.resize(value, out.shape, windows.pooled(tracer.grids, call, value))
     return [replace(value, linear=value.linear and "max" not in call.name)]
 
 
 def upsampled(tracer: Tracer, call: Call) -> Value:
     """Interpolation."""
-    return resized(tracer, first_value(tracer, call), call.out.shape)
+    value, shape = first_value(tracer, call), call.out.shape
+    return resized(tracer, value, shape, windows.interpolated(tracer.grids, value, shape, tracer.path.name))
 
 
-def resized(tracer: Tracer, value: Value, shape: Sequence[int]) -> Value:
+def resized(
+    tracer: Tracer, value: Value, shape: Sequence[int], grids: Mapping[int, Grid | None] | None = None
+) -> Value:
     """Another number of positions; where the map is enlarged, that is noted."""
-    found = layout.pool(value, shape)
+    found = layout.resize(value, shape, grids)
     return found if found.extent <= value.extent else _enlarged(tracer, found)
 
 
@@ -189,7 +196,7 @@ def repeated(tracer: Tracer, call: Call) -> Value:
     dims, repeats = [()] * new + list(value.dims), call["repeats"]
     for k, times in enumerate(repeats):
         if times > 1 and any(axis.kind == "channel" for axis in dims[k]):
-            if any(axis.kind != "channel" for axis in dims[k]):
+            if any(axis.kind != "channel" for axis in dims[k] if axis.counts):
                 raise MixedError
             codes = np.concatenate([codes] * times, axis=k)
             dims[k] = (Axis("channel", codes.shape[k]),)

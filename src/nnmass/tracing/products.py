@@ -11,8 +11,10 @@ from torch import Tensor
 
 from nnmass.topology.graph import Operand
 from nnmass.tracing import reasons
-from nnmass.tracing.layout import Axis, MixedError, Value, blank, expand, fresh, pool
+from nnmass.tracing.broadcasting import meet, modulates
+from nnmass.tracing.layout import Axis, MixedError, Value, blank, expand, placed, without_channels
 from nnmass.tracing.tracer import Call, Tracer, operand
+from nnmass.tracing.windows import convolved
 
 
 def convolution(tracer: Tracer, call: Call) -> Value | None:
@@ -26,8 +28,9 @@ def convolution(tracer: Tracer, call: Call) -> Value | None:
     if tracer.value(weight) is not None or tracer.value(call["bias"]) is not None:
         return tracer.refuse(call, reasons.DYNAMIC, out)
     assert value is not None
+    dims = convolved(tracer.grids, call, value, tracer.path.name)
     if not tracer.roots(weight) and groups == source.shape[1] == out.shape[1]:
-        return pool(value, out.shape)
+        return replace(value, dims=tuple(dims))
     channels = _contracted(tracer, value, 1)
     if channels is None:
         return tracer.refuse(call, reasons.CONVOLUTION_OVER_POSITIONS, out)
@@ -39,8 +42,9 @@ def convolution(tracer: Tracer, call: Call) -> Value | None:
         "params": tracer.new_params(weight, call["bias"]),
         "macs": macs,
     }
-    node = tracer.node("conv", out.shape[1], [channels], **costs)
-    return replace(fresh(node, out.shape, 1), upsampled=enlarged)
+    found = placed(0, dims)
+    node = tracer.node("conv", out.shape[1], [channels], **costs, grid=found.grids)
+    return replace(placed(node, dims), upsampled=enlarged)
 
 
 def product_with_matrix(tracer: Tracer, call: Call) -> Value | None:
@@ -87,16 +91,17 @@ def _linear(tracer: Tracer, call: Call, left: Tensor, right: Tensor, bias: Tenso
     if channels is None:
         return tracer.refuse(call, reasons.LINEAR_OVER_POSITIONS, out)
     width_dim = out.ndim - 1 if source is left else out.ndim - 2
-    form = [tuple(Axis("position", a.size) if a.kind == "channel" else a for a in axes) for axes in value.dims]
+    form = [without_channels(axes) for axes in value.dims]
     form[dim] = (Axis("channel", out.shape[width_dim]),)
-    positions = tuple(prod(a.size for a in axes if a.kind == "position") for k, axes in enumerate(form) if k != dim)
+    found = placed(0, form)
     costs = {
-        "resolution": tuple(size for size in positions if size > 1),
+        "resolution": found.positions,
+        "grid": found.grids,
         "params": tracer.new_params(weight, bias),
         "macs": macs,
     }
     node = tracer.node("linear", out.shape[width_dim], [channels], **costs)
-    return replace(fresh(node, out.shape, width_dim), dims=tuple(form))
+    return placed(node, form)
 
 
 def _contracted(tracer: Tracer, value: Value, dim: int) -> Operand | None:
@@ -105,7 +110,7 @@ def _contracted(tracer: Tracer, value: Value, dim: int) -> Operand | None:
     Raises:
         MixedError: it sums over samples, as it does where an input has no dimension for them.
     """
-    if any(axis.kind == "sample" for axis in value.dims[dim]):
+    if any(axis.kind == "sample" and axis.size > 1 for axis in value.dims[dim]):
         raise MixedError("sums over samples, which come first in every input")
     read = operand(value)
     raw = all(tracer.drafts.nodes[s].kind == "input" for s in read.channels.sources.tolist())
@@ -126,16 +131,19 @@ def product(tracer: Tracer, call: Call) -> Value | None:
         return without_zeros(scaled, constant) if call.name.startswith("aten::mul") else scaled
     if a.extent == b.extent and np.array_equal(a.codes.ravel(), b.codes.ravel()):
         return replace(expand(a, shape), linear=False)
-    kept, gate = (a, b) if (a.extent, not a.coarse) >= (b.extent, not b.coarse) else (b, a)
-    alike = (kept.extent, kept.coarse) == (gate.extent, gate.coarse)
-    if alike and kept.extent == _extent_of(call.out, kept):
-        return tracer.refuse(call, reasons.GATED, call.out)
-    if _distinct(expand(a, shape), expand(b, shape)) > kept.extent:
-        return replace(tracer.refuse(call, reasons.GATED, call.out), coarse=True)
+    met = meet(tracer.grids, [expand(a, shape), expand(b, shape)])
+    (first, second), full = met.values, met.full
+    if full[0] == full[1] and (not full[0] or first.coarse == second.coarse):
+        coarse = not full[0] or first.coarse
+        return replace(
+            tracer.refuse(call, reasons.GATED, call.out), dims=tuple(map(without_channels, met.dims)), coarse=coarse
+        )
+    keeps_first = full[0] if full[0] != full[1] else not first.coarse
+    kept, gate = (first, second) if keeps_first else (second, first)
     if tracer.holds(gate, reasons.ATTENTION):
         return tracer.refuse(call, reasons.ATTENTION, call.out)
     tracer.cut_gate()
-    return replace(expand(kept, shape), weighted=kept.weighted or bool(gate.positions))
+    return replace(kept, dims=met.dims, weighted=kept.weighted or modulates(tracer.grids, gate, met.dims))
 
 
 def gated_unit(tracer: Tracer, call: Call) -> Value:
@@ -148,13 +156,3 @@ def without_zeros(value: Value, constant: Any) -> Value:
     if isinstance(constant, Tensor) and constant.is_meta:
         return value
     return blank(value, np.asarray(torch.as_tensor(constant == 0).cpu()))
-
-
-def _distinct(a: Value, b: Value) -> int:
-    """Different numbers in one sample of a product."""
-    held = ([prod(x.size for x in axes if x.kind in ("channel", "position")) for axes in v.dims] for v in (a, b))
-    return prod(max(pair) for pair in zip(*held, strict=True))
-
-
-def _extent_of(out: Tensor, value: Value) -> int:
-    return out.numel() // prod(a.size for axes in value.dims for a in axes if a.kind == "sample")

@@ -64,8 +64,9 @@ def trace(model: nn.Module, *input_sizes: Sequence[int]) -> Trace:
         inputs = [torch.empty(size, dtype=_number_type(model), device="meta") for size in sizes]
         for k, x in enumerate(inputs):
             dim, name = min(1, x.ndim - 1), f"input {k}" if len(inputs) > 1 else "input"
-            node = tracer.drafts.add(Node(name, "input", x.shape[dim], tuple(x.shape[2:])))
-            tracer.track(x, fresh(node, x.shape, dim))
+            whole = fresh(len(tracer.drafts.nodes), x.shape, dim)
+            tracer.drafts.add(Node(name, "input", x.shape[dim], tuple(x.shape[2:]), grid=whole.grids))
+            tracer.track(x, whole)
         outputs = _run(model, inputs, tracer, params)
     found = [(leaf, value) for leaf in _tensors(outputs) if (value := tracer.value(leaf)) is not None]
     if not found:
@@ -75,7 +76,9 @@ def trace(model: nn.Module, *input_sizes: Sequence[int]) -> Trace:
     refused = tracer.drafts.refused()
     if refused is not None:
         raise RefusedError(*refused, params=params, macs=tracer.macs)
-    return Trace(tracer.drafts.graph(), params, tracer.macs, tuple(tracer.cut), tuple(tracer.drafts.dropped()))
+    return Trace(
+        tracer.drafts.graph(tracer.grids), params, tracer.macs, tuple(tracer.cut), tuple(tracer.drafts.dropped())
+    )
 
 
 def _run(model: nn.Module, inputs: Sequence[Tensor], tracer: Tracer, params: int) -> Any:

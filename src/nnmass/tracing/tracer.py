@@ -1,6 +1,6 @@
 """A dispatch mode that reads the layer graph of a model while it runs on tensors without memory."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from nnmass.topology.graph import Channels, Kind, Node, Operand
 from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath
 from nnmass.tracing.drafts import Drafts
+from nnmass.tracing.grids import Grids
 from nnmass.tracing.layout import MixedError, Value, unknown, view
 from nnmass.tracing.views import Views, same_numbers
 from nnmass.tracing.without_memory import needs_numbers, run_on_constants, run_on_meta, tensors_of
@@ -62,6 +63,7 @@ class Tracer(TorchDispatchMode):
 
     Attributes:
         drafts: nodes found so far.
+        grids: positions that are the same.
         macs: multiply-accumulates so far, those of gates and products of data included.
         cut: modules whose output only scales another tensor.
 
@@ -80,6 +82,7 @@ class Tracer(TorchDispatchMode):
         self._roots: dict[int, tuple[Tensor, frozenset[nn.Parameter]]] = {}
         self._counted: set[nn.Parameter] = set()
         self._names: dict[str, int] = {}
+        self.grids = Grids()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator, on meta tensors where it depends on the input or on parameters, and note what it did."""
@@ -127,7 +130,7 @@ class Tracer(TorchDispatchMode):
         self._counted |= new
         return sum(parameter.numel() for parameter in new)
 
-    def node(self, kind: Kind, width: int, operands: Sequence[Operand], **costs: Any) -> int:
+    def node(self, kind: Kind, width: int, operands: Iterable[Operand], **costs: Any) -> int:
         """Add a node, named after the module that runs, and return its index."""
         name = self.path.name
         self._names[name] = count = self._names.get(name, 0) + 1
@@ -136,10 +139,10 @@ class Tracer(TorchDispatchMode):
 
     def refuse(self, call: Call, reason: str, out: Tensor) -> Value:
         """Note an operation that cannot be described; it counts only if it leads to the output."""
-        operands = [operand(v) for t in tensors_of(call.given) if (v := self.value(t)) is not None]
-        index = self.drafts.add(Node(self.path.name, "add", 1, operands=tuple(operands)))
+        values = [v for t in tensors_of(call.given) if (v := self.value(t)) is not None]
+        index = self.drafts.add(Node(self.path.name, "add", 1, operands=tuple(map(operand, values))))
         self.drafts.refusals[index] = (self.path.name, reason)
-        return unknown(index, out.shape)
+        return unknown(index, out.shape, values)
 
     def holds(self, value: Value, reason: str) -> bool:
         """Whether a tensor holds the result of an operation that is refused for that reason."""
