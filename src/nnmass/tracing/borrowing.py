@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from nnmass.errors import ModelError
-from nnmass.tracing.construction import random_states_kept
+from nnmass.tracing.construction import random_states, random_states_kept
 from nnmass.tracing.keeping import contents_kept
 
 
@@ -74,6 +74,7 @@ class ModulePath:
     Attributes:
         current: modules from the outermost to the innermost, with their paths.
         failed: path of the module in which an exception arose, if one did.
+        drew: path of the first module that drew from Python's or NumPy's random numbers, if one did.
 
     Args:
         model: its submodules are named.
@@ -83,6 +84,8 @@ class ModulePath:
         self._names = {id(module): name for name, module in model.named_modules()}
         self.current: list[tuple[str, nn.Module]] = []
         self.failed: str | None = None
+        self.drew: str | None = None
+        self._random = random_states()
         self._outside = sys.exception()
 
     @property
@@ -112,9 +115,22 @@ class ModulePath:
         name = self._names.get(id(module))
         if name is None:
             name = f"{self.current[-1][0]}.{type(module).__name__}" if self.current else type(module).__name__
+        self._look_for_draws(module)
         self.current.append((name, module))
 
     def _leave(self, module: nn.Module, _: Any, __: Any) -> None:
         if self.failed is None and sys.exception() is not self._outside:
             self.failed = self.name
+        self._look_for_draws(module)
         self.current.pop()
+
+    def _look_for_draws(self, module: nn.Module) -> None:
+        """Before a module is entered or left: whether the one that runs has drawn; PyTorch's own draw elsewhere."""
+        own = [(name, m) for name, m in self.current if not _is_torchs(m)]
+        if self.drew is None and not _is_torchs(module) and random_states() != self._random:
+            name, drawing = (own or self.current or [("", module)])[-1]
+            self.drew = name or type(drawing).__name__
+
+
+def _is_torchs(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("torch.")

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -44,6 +44,12 @@ def _to_meta(_module: nn.Module, _name: str, parameter: nn.Parameter) -> nn.Para
     if parameter.is_meta:  # perhaps shared: it stays the same object
         return None
     return nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
+
+
+def random_states() -> tuple[Any, ...]:
+    """The states of Python's and NumPy's random numbers, to be compared."""
+    kind, key, *rest = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), kind, np.asarray(key).tobytes(), *rest
 
 
 @contextmanager

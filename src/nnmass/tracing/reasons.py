@@ -12,6 +12,7 @@ OVER_CHANNELS = "reduces all channels to one"
 PARTLY_WRITTEN = "writes into a part of a tensor"
 NUMBERS = "does what needs the numbers of its tensors"
 RECURRENT = "a recurrent layer"
+RANDOM = "random numbers from Python or NumPy"
 RESOLUTIONS = "merges across resolutions"
 
 TELLING = (ATTENTION, RECURRENT)

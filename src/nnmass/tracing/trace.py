@@ -60,7 +60,7 @@ def trace(model: nn.Module, *input_sizes: Sequence[int]) -> Trace:
     params = sum(p.numel() for p in model.parameters() if not nn.parameter.is_lazy(p))
     path = ModulePath(model)
     tracer = Tracer(path, handler_of)
-    with borrowed(model), path.followed(), torch.inference_mode(False), torch.no_grad():
+    with borrowed(model), path.followed(), torch.inference_mode(False), torch.no_grad(), tracer.constants.kept():
         inputs = [torch.empty(size, dtype=_number_type(model), device="meta") for size in sizes]
         for k, x in enumerate(inputs):
             dim, name = min(1, x.ndim - 1), f"input {k}" if len(inputs) > 1 else "input"
@@ -73,7 +73,7 @@ def trace(model: nn.Module, *input_sizes: Sequence[int]) -> Trace:
         raise ModelError(f"{type(model).__name__} returns nothing that depends on its input")
     values = [value for leaf, value in found if leaf.is_floating_point()] or [value for _, value in found]
     tracer.drafts.add(Node("output", "output", 0, operands=tuple(operand(v) for v in values)))
-    refused = tracer.drafts.refused()
+    refused = (path.drew, reasons.RANDOM) if path.drew is not None else tracer.drafts.refused()
     if refused is not None:
         raise RefusedError(*refused, params=params, macs=tracer.macs)
     return Trace(

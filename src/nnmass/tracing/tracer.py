@@ -11,6 +11,7 @@ from nnmass.errors import ModelError
 from nnmass.topology.graph import Channels, Kind, Node, Operand
 from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath
+from nnmass.tracing.constants import Constants, draws
 from nnmass.tracing.drafts import Drafts
 from nnmass.tracing.grids import Grids
 from nnmass.tracing.layout import MixedError, Value, unknown, view
@@ -64,6 +65,7 @@ class Tracer(TorchDispatchMode):
     Attributes:
         drafts: nodes found so far.
         grids: positions that are the same.
+        constants: tensors that do not depend on the input.
         macs: multiply-accumulates so far, those of gates and products of data included.
         cut: modules whose output only scales another tensor.
 
@@ -82,21 +84,22 @@ class Tracer(TorchDispatchMode):
         self._roots: dict[int, tuple[Tensor, frozenset[nn.Parameter]]] = {}
         self._counted: set[nn.Parameter] = set()
         self._names: dict[str, int] = {}
-        self.grids = Grids()
+        self.grids, self.constants = Grids(), Constants()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operator, on meta tensors where it depends on the input or on parameters, and note what it did."""
-        call = Call(func, args, kwargs or {})
+        """Run an operator, on meta tensors where numbers are not known, and note what it did."""
+        kwargs = kwargs or {}
+        args, kwargs = self.constants.arguments(func, args, kwargs, Call(func, args, kwargs).written())
+        call = Call(func, args, kwargs)
         tensors = list(tensors_of(call.given))
         tracked = any(id(t) in self._values for t in tensors)
         try:
-            if tracked or any(t.is_meta for t in tensors):
-                call.out = run_on_meta(func, args, kwargs or {}, tensors)
-            else:
-                call.out = run_on_constants(func, args, kwargs or {})
+            call.out = self._run(call, args, kwargs, tensors, tracked=tracked)
         except (NotImplementedError, RuntimeError) as error:
             if needs_numbers(error):
-                raise DataDependentError(self.path.name, call.name, tracked=tracked) from error
+                drawn = any(map(self.constants.is_drawn, tensors)) or (not tracked and draws(func))
+                whose = "random numbers" if drawn else "the values of its input" if tracked else PARAMETERS
+                raise DataDependentError(self.path.name, call.name, whose) from error
             raise
         if tracked:
             self._describe(call)
@@ -105,6 +108,22 @@ class Tracer(TorchDispatchMode):
             for leaf in tensors_of([call.out]) if roots else ():
                 self._roots[id(leaf)] = (leaf, roots)
         return call.out
+
+    def _run(self, call: Call, args: Any, kwargs: Any, tensors: Sequence[Tensor], *, tracked: bool) -> Any:
+        func, written = call.func, call.written()
+        if tracked or any(t.is_meta for t in tensors) or any(map(self.constants.is_unknown, written)):
+            out = run_on_meta(func, args, kwargs, tensors)
+            if not tracked:
+                self.constants.lose(written)
+        elif draws(func):
+            return self.constants.draw(func, args, kwargs, written)
+        else:
+            self.constants.will_be_written(written)
+            out = run_on_constants(func, args, kwargs)
+            self.constants.made(tensors_of([out]), tensors)
+        if any(map(self.constants.is_drawn, tensors)) or (not tracked and draws(func)):
+            self.constants.note_drawn([*tensors_of([out]), *written])
+        return out
 
     def value(self, tensor: Any) -> Value | None:
         """What is known of a tensor; None if it does not depend on the input."""
@@ -201,18 +220,18 @@ UNCHANGING = {f"aten::{name}_" for name in ("relu", "hardtanh", "silu", "hardswi
 """Operators after which the channels are what they were: in place, they may work on a part of a tensor."""
 
 
+PARAMETERS = "the values of parameters"
 _READABLE = {"_local_scalar_dense": "a number or condition"}
 
 
 class DataDependentError(ModelError):
     """What the model does depends on the numbers that it is given, or on its parameters."""
 
-    def __init__(self, module: str, operator: str, *, tracked: bool) -> None:
+    def __init__(self, module: str, operator: str, whose: str) -> None:
         space, _, name = operator.partition("::")
         self.module, self.reason = module, f"operator {operator}"
         if space == "aten":
-            whose = "its input" if tracked else "parameters"
-            self.reason = f"{_READABLE.get(name, name)} depends on the values of {whose}"
+            self.reason = f"{_READABLE.get(name, name)} depends on {whose}"
         super().__init__(f"{module}: {self.reason}")
 
 

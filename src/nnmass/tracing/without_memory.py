@@ -23,7 +23,7 @@ def run_on_meta(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], tenso
     if func._schema.name in _SHAPE_KEEPING and isinstance(target, Tensor) and target.is_meta:
         return _like(func, target)
     if not all(tensor.is_meta for tensor in tensors):
-        args, kwargs = tree_map_only(Tensor, _on_meta, (_masks_as_indices(func, args), kwargs))
+        args, kwargs = tree_map_only(Tensor, on_meta, (_masks_as_indices(func, args), kwargs))
     if kwargs.get("device") is not None:
         kwargs = {**kwargs, "device": torch.device("meta")}
     return func(*args, **kwargs)
@@ -100,7 +100,8 @@ def _like(func: Any, tensor: Tensor) -> Any:
     return out if len(func._schema.returns) == 1 else (out, tensor.new_empty(0), tensor.new_empty(0))
 
 
-def _on_meta(tensor: Tensor) -> Tensor:
+def on_meta(tensor: Tensor) -> Tensor:
+    """A tensor without memory of the same sizes."""
     if tensor.is_meta:
         return tensor
     return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta")
