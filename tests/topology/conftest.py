@@ -4,8 +4,11 @@ A channel is a pair (node, number), a vertex dominates another if without it no 
 behind a channel are found by walking through the sums one channel at a time.
 """
 
+from dataclasses import replace
+
 import pytest
 
+from nnmass.topology import LayerGraph
 from nnmass.topology.graph import CONSTANT
 
 ROOT, SINK = "root", "sink"
@@ -14,7 +17,42 @@ ROOT, SINK = "root", "sink"
 @pytest.fixture(scope="session")
 def cells_by_definition():
     """Function of a layer graph and ``projection``: what is to be found, as dictionaries."""
-    return lambda graph, projection: Unrolled(graph, projection).find()
+    return cells_by_output
+
+
+def cells_by_output(graph, projection):
+    """For one tensor of the output at a time, the deepest first, the cells that share no node with those before."""
+    ends, seen, found = outputs(graph), set(), []
+    for operand in sorted(ends, key=lambda operand: -max(depth(graph, n) for n, _ in real(channels_of(operand)))):
+        alone = LayerGraph((*graph.nodes[:-1], replace(graph.nodes[-1], operands=(operand,))))
+        unrolled = Unrolled(alone, projection)
+        spans = [(cell, {v for v in span if isinstance(v, int)}) for cell, span in unrolled.find()]
+        own = [(cell, nodes) for cell, nodes in spans if not seen & nodes]
+        for cell, nodes in own:
+            cell["inside"] = cell["inside"] if any(cell["inside"] is other for other, _ in own) else None
+            seen = seen | nodes
+        found += [cell for cell, _ in own]
+    return found
+
+
+def outputs(graph):
+    """Tensors of the output that do not only lead on to another one, each set of channels once."""
+    terms = {i: [real(channels_of(o)) for o in n.operands] for i, n in enumerate(graph.nodes)}
+    last = len(graph.nodes) - 1
+    alive = reached({i: {n for t in read for n, _ in t} for i, read in terms.items()}, last)
+    inner = {n for i in alive - {last} for t in terms[i] for n, _ in t}
+    ends = {}
+    for operand, channels in zip(graph.nodes[-1].operands, terms[last], strict=True):
+        if {n for n, _ in channels} - inner:
+            ends.setdefault(frozenset(channels), operand)
+    return list(ends.values())
+
+
+def depth(graph, i):
+    """Layers in a row up to a node."""
+    node = graph.nodes[i]
+    before = {n for operand in node.operands for n, _ in real(channels_of(operand))}
+    return max((depth(graph, n) for n in before), default=0) + node.is_layer
 
 
 class Unrolled:
@@ -49,7 +87,7 @@ class Unrolled:
                     yield entry, exit_, {v for v in vertices if entry in before[v] and exit_ in after[v]}
 
     def find(self):
-        """Cells as dictionaries; ``inside`` is the smallest around."""
+        """Cells as dictionaries, and their vertices; ``inside`` is the smallest around."""
         found = []
         for entry, exit_, interior in sorted(self.regions(), key=lambda region: len(region[2])):
             cell = self.cell(entry, exit_, interior)
@@ -58,7 +96,7 @@ class Unrolled:
         for cell, span in found:
             around = [(len(other), outer) for outer, other in found if span < other]
             cell["inside"] = min(around, default=(0, None), key=lambda size_and_cell: size_and_cell[0])[1]
-        return [cell for cell, _ in found]
+        return found
 
     def cell(self, entry, exit_, interior):
         absorbed = {v for standing, (_, within) in self.cells.items() if standing in interior for v in within}

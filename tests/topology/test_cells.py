@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nnmass.errors import InvalidValueError
-from nnmass.topology import Channels, GraphCell, LayerGraph, Node, Operand, find_cells
+from nnmass.topology import Channels, GraphCell, LayerGraph, Node, Operand, find_cells, search_cells
 from nnmass.topology.graph import CONSTANT, encode
 
 
@@ -223,10 +223,64 @@ def test_tensors_of_the_output_that_lead_on_are_no_exit(build):
     assert len(build.cells(x, y, build.convs(y, 2))) == 1
 
 
-def test_an_output_of_its_own_ends_what_leads_to_it(build):
-    x = build.input(2)
+@pytest.mark.parametrize("head", [(), (1,), (5, 5), (5, 5, 5, 5, 5)])
+@pytest.mark.parametrize("at", ["entry", "within", "exit"])
+def test_a_branch_to_an_output_of_its_own_changes_no_cell(at, head, build):
+    x = build.conv(2, build.input(3))
     y = build.conv(2, x)
-    assert build.cells(build.conv(1, y), build.add(build.conv(2, y), x)) == ()
+    z = build.add(build.conv(2, y), x)
+    tap = {"entry": x, "within": y, "exit": z}[at]
+    main = build.conv(7, build.block(z, 4))
+    cells = build.cells(main, build.convs(tap, *head))
+    assert [cell.widths for cell in cells] == [(2, 2, 2), (2, 4, 2)]
+
+
+def test_a_dense_block_keeps_its_transition_beside_an_output_of_its_own(build):
+    x = build.conv(4, build.input(3))
+    for _ in range(3):
+        x = np.r_[x, build.conv(2, x)]
+    transition = build.conv(5, x, name="transition")
+    (cell,) = build.cells(build.convs(transition, 5, 5), build.conv(9, x))
+    assert (cell.exit, cell.widths, cell.density) == ("transition", (4, 2, 2, 2, 5), 1.0)
+
+
+def test_an_output_that_reads_several_taps_is_no_cell_over_others(build):
+    x = build.conv(2, build.input(3))
+    y = build.block(x, 2)
+    z = build.block(y, 2)
+    cells = build.cells(build.convs(z, 5, 5), build.conv(3, np.r_[x, y]))
+    assert [cell.widths for cell in cells] == [(2, 2, 2), (2, 2, 2)]
+
+
+def test_cells_of_several_branches_count(build):
+    x = build.conv(2, build.input(3))
+    left, right = build.block(build.block(build.conv(3, x), 4), 5), build.block(build.conv(6, x), 7)
+    cells = build.cells(build.conv(1, left), build.conv(1, right))
+    assert [(cell.widths, cell.inside) for cell in cells] == [((3, 4, 3), None), ((3, 5, 3), None), ((6, 7, 6), None)]
+
+
+def pyramid(build, *, finest_alone):
+    """Two stages of a block each, and a map of the second that is enlarged and added to one of the first."""
+    fine = build.block(build.conv(2, build.input(3)), 2)
+    coarse = build.block(build.conv(4, fine, resolution=(4, 4)), 4)
+    top = build.conv(2, coarse, resolution=(4, 4))
+    terms = [Operand(Channels.of(build.conv(2, fine))), Operand(Channels.of(top), upsampled="up")]
+    build.nodes.append(Node("merged", "add", 2, (8, 8), tuple(terms)))
+    merged = build.conv(3, encode(len(build.nodes) - 1, 2))
+    build.node("output", 0, merged, *([] if finest_alone else [build.conv(3, top)]))
+    return search_cells(LayerGraph(tuple(build.nodes)))
+
+
+def test_the_finer_maps_of_a_pyramid_are_left_out(build):
+    found = pyramid(build, finest_alone=False)
+    assert [cell.widths for cell in found.cells] == [(2, 2, 2), (4, 4, 4)]
+    assert found.left_out == ("up",)
+
+
+def test_a_pyramid_of_which_only_the_finest_map_is_put_out_merges_across_resolutions(build):
+    found = pyramid(build, finest_alone=True)
+    assert "up" in [cell.enlarged for cell in found.cells]
+    assert found.left_out == ()
 
 
 def test_what_leads_nowhere_does_not_count(build):

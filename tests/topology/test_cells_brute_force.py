@@ -22,6 +22,7 @@ class Drawing:
         while len(self.nodes) < self.size:
             value = self.block(value, depth=0)
         taps = [encode(i, node.width) for i, node in enumerate(self.nodes) if self.rng.random() < self.wild / 2]
+        taps = [tap if self.rng.random() < 0.5 else self.block(tap, depth=2) for tap in taps]
         last = self.layer(value) if self.rng.random() < 0.4 else value
         self.node("output", 0, [last, *taps])
         self.graph = LayerGraph(tuple(self.nodes))

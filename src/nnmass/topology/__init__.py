@@ -11,7 +11,7 @@ from nnmass.topology.cell import (
     possible_skips,
     whole_numbers,
 )
-from nnmass.topology.cells import find_cells
+from nnmass.topology.cells import FoundCells, find_cells, search_cells
 from nnmass.topology.graph import Channels, LayerGraph, Node, Operand, SmallWorld
 from nnmass.topology.graph_cell import GraphCell
 from nnmass.topology.levels import Projection
@@ -24,6 +24,7 @@ __all__ = [
     "Cell",
     "CellLinks",
     "Channels",
+    "FoundCells",
     "GraphCell",
     "LayerGraph",
     "Node",
@@ -39,5 +40,6 @@ __all__ = [
     "nn_mass",
     "num_skips",
     "possible_skips",
+    "search_cells",
     "whole_numbers",
 ]

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import NamedTuple
 
 from nnmass.topology.contraction import Contraction
 from nnmass.topology.flow import CONCATENATION, Region, flow
 from nnmass.topology.graph import LayerGraph
 from nnmass.topology.graph_cell import GraphCell
 from nnmass.topology.levels import Levels, Projection
+from nnmass.topology.outputs import by_output
 
 
 def find_cells(graph: LayerGraph, *, projection: Projection = "count") -> tuple[GraphCell, ...]:
@@ -30,14 +32,54 @@ def find_cells(graph: LayerGraph, *, projection: Projection = "count") -> tuple[
     nothing else reads, which is no second layer of a shortcut of its own, and which bypasses a level, is no node but a
     projection of the skip.
 
+    A network that returns several tensors is read once for each of them, as if it returned that one alone: a branch
+    that ends in a tensor of its own and never comes back (an auxiliary head, a tap) does not change the regions beside
+    it.  The main output is the one behind most layers in a row, and of the others those cells count that share no node
+    with its cells.  An output that merges across resolutions (the finer maps of a feature pyramid) is left
+    out where there is one that does not.
+
     Args:
         graph: the network.
         projection: whether the skips of projections count.
 
     Returns:
-        Cells with at least one skip, those within others included.
+        Cells with at least one skip, those within others included; those of the main output first.
     """
-    return _Search(graph, projection).cells()
+    return search_cells(graph, projection=projection).cells
+
+
+class FoundCells(NamedTuple):
+    """The cells of a network.
+
+    Attributes:
+        cells: those that count; one that merges across resolutions is among them only if every output does.
+        left_out: where maps are enlarged for outputs that are left out.
+    """
+
+    cells: tuple[GraphCell, ...]
+    left_out: tuple[str, ...]
+
+
+def search_cells(graph: LayerGraph, *, projection: Projection = "count") -> FoundCells:
+    """Find the cells of a network, as `find_cells`, and what is left out."""
+    found = [_Search(one, projection).cells() for one in by_output(graph)]
+    enlarged = [next((cell.enlarged for cell, _ in cells if cell.enlarged), None) for cells in found]
+    if all(enlarged):
+        return FoundCells(tuple(cell for cell, _ in found[0]) if found else (), ())
+    cells: list[GraphCell] = []
+    taken: set[int] = set()
+    for of_one, where in zip(found, enlarged, strict=True):
+        if where is None:
+            kept = [k for k, (_, nodes) in enumerate(of_one) if taken.isdisjoint(nodes)]
+            position = {k: len(cells) + i for i, k in enumerate(kept)}
+            taken = taken.union(*(of_one[k][1] for k in kept))
+            cells += [_placed(of_one[k][0], position) for k in kept]
+    return FoundCells(tuple(cells), tuple(dict.fromkeys(where for where in enlarged if where)))
+
+
+def _placed(cell: GraphCell, position: dict[int, int]) -> GraphCell:
+    """A cell that knows the new position of the one around it, if that is kept."""
+    return cell if cell.inside is None else replace(cell, inside=position.get(cell.inside))
 
 
 class _Search:
@@ -47,18 +89,23 @@ class _Search:
         self.readers = Counter(v for read in self.flow.predecessors for v in read.tolist())
         self.reader = {v: i for i, read in enumerate(self.flow.predecessors) for v in read.tolist()}
 
-    def cells(self) -> tuple[GraphCell, ...]:
+    def cells(self) -> list[tuple[GraphCell, frozenset[int]]]:
+        """Cells in the order of their entries, each with the nodes of its region but its entry."""
         found: dict[int, GraphCell] = {}
+        spans: dict[int, frozenset[int]] = {}
         around: dict[int, int] = {}  # entry of the cell that holds a cell, by its entry
         for region in self.flow.regions():
             within = self.contraction.cells_among(region.interior)
             cell = self._cell(region)
             if cell is not None:
                 found[region.entry] = cell
+                spans[region.entry] = frozenset(
+                    n for v in (*region.interior, region.exit) if (n := self.flow.nodes[v]) >= 0
+                )
                 around.update(dict.fromkeys(within, region.entry))
         position = {entry: i for i, entry in enumerate(sorted(found))}
         inside = {entry: position[outer] for entry, outer in around.items()}
-        return tuple(replace(found[entry], inside=inside.get(entry)) for entry in position)
+        return [(replace(found[entry], inside=inside.get(entry)), spans[entry]) for entry in position]
 
     def _cell(self, region: Region) -> GraphCell | None:
         reader = self._only_reader(region.exit)

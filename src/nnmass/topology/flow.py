@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.topology.dominance import dominator_tree, post_dominator_tree
-from nnmass.topology.graph import Channels, LayerGraph, Operand
+from nnmass.topology.graph import Channels, LayerGraph
+from nnmass.topology.outputs import leaves, living
 
 ROOT = -1
 SINK = -2
@@ -90,7 +91,7 @@ def flow(graph: LayerGraph) -> Flow:
         return known[channels.contents]
 
     alive = living(graph)
-    ends = leaves(graph, alive)
+    ends = set(leaves(graph, alive))
     for i, node in enumerate(graph.nodes):
         if i not in alive:
             continue
@@ -102,25 +103,3 @@ def flow(graph: LayerGraph) -> Flow:
         read = [reading[i, k] for k, _ in operands]
         place[i] = add(SINK if node.kind == "output" else i, read or [0])
     return Flow(tuple(nodes), tuple(predecessors), contents, reading)
-
-
-def leaves(graph: LayerGraph, alive: set[int]) -> set[int]:
-    """Positions of the output's tensors that hold a channel of a node that nothing else alive reads."""
-    *inner, output = graph.nodes
-    kept = (node for i, node in enumerate(inner) if i in alive)
-    read = {s for node in kept for o in node.operands for s in o.channels.sources.tolist()}
-    ends = [k for k, operand in enumerate(output.operands) if _holds_end(operand, read)]
-    return set(ends)
-
-
-def living(graph: LayerGraph) -> set[int]:
-    """Nodes from which a path leads to the output."""
-    alive = {len(graph.nodes) - 1}
-    for i in range(len(graph.nodes) - 1, -1, -1):
-        if i in alive:
-            alive.update(s for operand in graph.nodes[i].operands for s in operand.channels.sources.tolist())
-    return alive
-
-
-def _holds_end(operand: Operand, read: set[int]) -> bool:
-    return any(source not in read for source in operand.channels.sources.tolist())

@@ -7,7 +7,7 @@ from torch import nn
 
 from nnmass.architectures import Specification
 from nnmass.errors import InvalidValueError, RefusedError
-from nnmass.topology import Projection, find_cells
+from nnmass.topology import Projection, search_cells
 from nnmass.tracing import reasons
 from nnmass.tracing.report import Report, Skipped
 from nnmass.tracing.trace import Trace, checked_size, trace
@@ -57,11 +57,11 @@ def analyze(
         model = model.build()
     sizes = checked_sizes(input_size)
     traced = trace(model, *sizes)
-    cells = find_cells(traced.graph, projection=projection)
+    cells, left_out = search_cells(traced.graph, projection=projection)
     for cell in cells:
         if cell.enlarged is not None:
             raise RefusedError(cell.enlarged, reasons.RESOLUTIONS, params=traced.params, macs=traced.macs)
-    return Report(title, sizes, traced.graph, cells, traced.params, traced.macs, _skipped(traced), projection)
+    return Report(title, sizes, traced.graph, cells, traced.params, traced.macs, _skipped(traced, left_out), projection)
 
 
 def checked_sizes(input_size: Sequence[int] | Sequence[Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
@@ -79,7 +79,8 @@ def checked_sizes(input_size: Sequence[int] | Sequence[Sequence[int]] | None) ->
     return tuple(checked_size(size) for size in (sizes if several else (sizes,)))
 
 
-def _skipped(traced: Trace) -> tuple[Skipped, ...]:
+def _skipped(traced: Trace, left_out: Sequence[str]) -> tuple[Skipped, ...]:
     gates = [Skipped(module, "gate: scales a tensor by another") for module in traced.gates]
     layers = [Skipped(node.name, "layer that leads to a gate only") for node in traced.dropped]
-    return (*gates, *layers)
+    outputs = [Skipped(module, "output that merges across resolutions: its cells are left out") for module in left_out]
+    return (*gates, *layers, *outputs)
