@@ -9,6 +9,7 @@ from nnmass.data.cifar import read_cifar_batch
 from nnmass.errors import DataError
 
 PIXELS = 3072
+ONE = np.zeros((1, PIXELS), np.uint8)
 
 
 def write_batch(path: Path, count: int, key: str = "labels", *, classes: int = 10) -> np.ndarray:
@@ -64,9 +65,7 @@ class Opener:
 def test_pickles_that_run_code_do_not(batch, tmp_path, protocol):
     trace = tmp_path / "trace"
     batch.write_bytes(pickle.dumps({"data": Opener(trace), "labels": [0]}, protocol))
-    with pytest.raises(
-        DataError, match=r"data_batch_1: not a CIFAR batch file \(UnpicklingError: .*open is not allowed"
-    ):
+    with pytest.raises(DataError, match=r"data_batch_1: not a CIFAR batch file \(.* is not allowed"):
         read_cifar_batch(batch, label_key="labels")
     assert not trace.exists()
 
@@ -74,15 +73,23 @@ def test_pickles_that_run_code_do_not(batch, tmp_path, protocol):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "EOFError"),
-        (b"not a pickle", "UnpicklingError"),
-        (pickle.dumps([1, 2]), "TypeError"),
-        (pickle.dumps({"labels": [0]}), "KeyError: 'data'"),
-        (pickle.dumps({"data": np.zeros((1, PIXELS), np.uint8)}, 2), "KeyError: 'labels'"),
-        (pickle.dumps({"data": np.zeros((1, 100), np.uint8), "labels": [0]}, 2), "ValueError: cannot reshape"),
-        (pickle.dumps({"data": [[300] * PIXELS], "labels": [0]}), "OverflowError"),
-        (pickle.dumps({"data": [[0] * PIXELS], "labels": ["cat"]}), "ValueError"),
-        (pickle.dumps({"data": np.zeros((1, PIXELS), np.uint8), "labels": [0]}, 2)[:-500], "Error"),
+        (b"", "damaged: pickle exhausted"),
+        (b"not a pickle", "damaged: at position 0, opcode b'n' unknown"),
+        (pickle.dumps([1, 2]), "needs data, has list"),
+        (pickle.dumps({"labels": [0]}), "needs data, has labels"),
+        (pickle.dumps({"data": ONE}, 2), "needs labels, has data"),
+        (pickle.dumps({"data": ONE[:, :100], "labels": [0]}, 2), r"shape \(images, 3072\), got \(1, 100\)"),
+        (
+            pickle.dumps({"data": ONE.reshape(1, 3, 32, 32), "labels": [0]}, 2),
+            r"got \(1, 3, 32, 32\)",
+        ),
+        (pickle.dumps({"data": [[300] * PIXELS], "labels": [0]}), "got list"),
+        (pickle.dumps({"data": ONE, "labels": ["cat"]}), "labels must be a list of whole numbers"),
+        (pickle.dumps({"data": ONE, "labels": [True]}), "labels must be a list of whole numbers"),
+        (pickle.dumps({"data": ONE, "labels": np.zeros(1, np.uint8)}), "labels must be a list of whole numbers"),
+        (pickle.dumps({"data": ONE, "labels": [2**80]}), "too large|too big"),
+        (pickle.dumps({"data": ONE, "labels": [0, 1]}), "has 1 images, but 2 labels"),
+        (pickle.dumps({"data": ONE, "labels": [0]}, 2)[:-500], "damaged"),
     ],
 )
 def test_what_is_no_batch_is_refused(batch, content, problem):
@@ -92,7 +99,7 @@ def test_what_is_no_batch_is_refused(batch, content, problem):
 
 
 def test_missing_batches_are_refused(batch):
-    with pytest.raises(DataError, match=r"data_batch_1: not a CIFAR batch file \(FileNotFoundError"):
+    with pytest.raises(DataError, match=r"data_batch_1: not a CIFAR batch file \(No such file"):
         read_cifar_batch(batch, label_key="labels")
 
 
@@ -120,5 +127,5 @@ def test_cifar100_is_found_in_the_layout_of_torchvision(tmp_path):
 
 def test_a_missing_batch_of_cifar10_is_named(tmp_path):
     write_batch(tmp_path / "cifar-10-batches-py" / "data_batch_1", 5)
-    with pytest.raises(DataError, match=r"data_batch_2: not a CIFAR batch file \(FileNotFoundError"):
+    with pytest.raises(DataError, match=r"data_batch_2: not a CIFAR batch file \(No such file"):
         load_data("cifar10", root=tmp_path, download=False)

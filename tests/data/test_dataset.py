@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnmass.data import Dataset, Split, set_apart
-from nnmass.errors import DataError
+from nnmass.errors import DataError, DataWarning
 
 
 def split(count: int = 4, *, classes: int = 2, shape: tuple[int, ...] = (3,)) -> Split:
@@ -47,10 +47,29 @@ def test_a_fifth_is_for_testing_and_a_tenth_of_the_rest_for_validation():
 
 
 def test_a_given_test_part_is_kept_whole():
-    data = Dataset.from_arrays(np.zeros((20, 2)), [0, 1] * 10, test=(np.ones((3, 2)), [4, 0, 1]))
+    data = Dataset.from_arrays(np.zeros((20, 2)), [0, 1] * 10, test=(np.ones((3, 2)), [1, 0, 1]))
     assert [len(data.train), len(data.validation), len(data.test)] == [18, 2, 3]
-    assert list(data.test.labels) == [4, 0, 1]
-    assert data.num_classes == 5
+    assert list(data.test.labels) == [1, 0, 1]
+    assert data.num_classes == 2
+
+
+@pytest.mark.parametrize("label", [2, -1])
+def test_labels_of_the_test_part_are_classes_of_the_training_part(label):
+    with pytest.raises(DataError, match=rf"^arrays, test: labels must lie in 0 \.\.\. 1, got {label} at sample 1"):
+        Dataset.from_arrays(np.zeros((20, 2)), [0, 1] * 10, test=(np.ones((3, 2)), [0, label, 1]))
+
+
+def test_a_test_part_of_secret_labels_is_left_out_with_a_word():
+    with pytest.warns(DataWarning, match="arrays: the test part is left out: all its labels are -1"):
+        data = Dataset.from_arrays(np.zeros((20, 2)), [0, 1] * 10, test=(np.ones((3, 2)), [-1] * 3))
+    assert [len(data.train), len(data.validation), len(data.test)] == [15, 1, 4]
+
+
+def test_classes_without_samples_are_mentioned():
+    with pytest.warns(DataWarning, match=r"arrays, train: has no sample of 2 of 5 classes \(1, 3\)"):
+        assert Dataset.from_arrays(np.zeros((30, 2)), [0, 2, 4] * 10).num_classes == 5
+    with pytest.warns(DataWarning, match=r"arrays, test: has no sample of 1 of 2 classes \(1\)"):
+        Dataset.from_arrays(np.zeros((20, 2)), [0, 1] * 10, test=(np.zeros((2, 2)), [0, 0]))
 
 
 def test_bytes_stay_bytes_and_other_numbers_become_floats():
@@ -69,11 +88,11 @@ def test_pytorch_tensors_are_taken():
 def test_pytorch_data_sets_are_taken():
     samples = torch.utils.data.TensorDataset(torch.arange(40.0).reshape(20, 2, 1), torch.arange(20) % 2)
     data = Dataset.from_torch(samples, name="mine")
-    again = Dataset.from_torch(samples, test=[(np.zeros((2, 1)), 3)])
+    again = Dataset.from_torch(samples, test=[(np.zeros((2, 1)), 1), (np.zeros((2, 1)), 0)])
     assert (data.name, data.input_shape, data.num_classes) == ("mine", (2, 1), 2)
     assert [len(data.train), len(data.validation), len(data.test)] == [15, 1, 4]
-    assert [len(again.train), len(again.validation), len(again.test)] == [18, 2, 1]
-    assert again.num_classes == 4
+    assert [len(again.train), len(again.validation), len(again.test)] == [18, 2, 2]
+    assert again.num_classes == 2
     for part in (data.train, data.validation, data.test):
         np.testing.assert_array_equal(part.inputs[:, 0, 0] / 2 % 2, part.labels)
 
@@ -133,9 +152,16 @@ def test_parts_must_agree(parts, message):
         ([["a"], ["b"]], [0, 1], "inputs and labels must be numbers, got <U1 and int64"),
         (np.zeros((2, 2), complex), [0, 1], "inputs and labels must be numbers, got complex128 and int64"),
         (np.full((20, 2), np.nan), [0] * 20, "inputs must be finite"),
-        (np.zeros((20, 2)), [-1] * 20, "labels must lie in 0 .* got -1"),
-        (np.zeros((0, 2)), np.zeros(0, int), "got 0 inputs, 0 labels"),
-        (np.zeros((3, 2)), [0, 1, 0], "test: .*got 0 inputs, 0 labels"),
+        (np.zeros((2, 2)), [0, 1e30], r"labels must be whole numbers, got 1e\+30 at sample 1"),
+        (np.zeros((2, 2)), np.array([0, 2**63], np.uint64), "labels must be whole numbers, got 9223372036854775808"),
+        (np.zeros((20, 2)), [-1] * 20, "train: labels must be whole numbers from 0, got -1 at sample 0"),
+        (
+            np.zeros((20, 2)),
+            [*range(19), 10**9],
+            r"train: label 1000000000 at sample 19 would make 1,000,000,001",
+        ),
+        (np.zeros((0, 2)), np.zeros(0, int), "holds no training samples"),
+        (np.zeros((3, 2)), [0, 1, 0], "has 3 training samples, too few to set a test part apart; needs at least 5"),
     ],
 )
 def test_arrays_that_are_no_data_set_are_refused(inputs, labels, message):
@@ -153,7 +179,18 @@ def test_more_classes_than_stated_are_refused():
         Dataset.from_arrays(np.zeros((20, 2)), np.arange(20) % 4, num_classes=3)
 
 
-@pytest.mark.parametrize("samples", [[], [(np.zeros(3), 0)] * 9 + [(np.zeros(4), 0)]], ids=["empty", "shapes"])
-def test_pytorch_data_sets_that_are_no_data_set_are_refused(samples):
-    with pytest.raises(DataError, match=r"^torch"):
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        ([], "needs samples, inputs all of one shape, got none"),
+        ([(np.zeros(3), 0)] * 9 + [(np.zeros(4), 0)], r"inputs all of one shape, got \[\(3,\), \(4,\)\]"),
+        ([(np.zeros(3), 0.5)] * 9, r"labels must be whole numbers, got 0\.5 at sample 0"),
+        ([(np.zeros(3), torch.tensor(float("nan")))] * 9, "labels must be whole numbers, got nan at sample 0"),
+        ([(np.zeros(3), [1, 0])] * 9, r"needs one label per input, got inputs \(9, 3\) and labels \(9, 2\)"),
+        ([np.zeros(3)] * 9, "sample 0 must be an input and a label, got ndarray"),
+        ([5] * 9, "sample 0 must be an input and a label, got int"),
+    ],
+)
+def test_pytorch_data_sets_that_are_no_data_set_are_refused(samples, message):
+    with pytest.raises(DataError, match=f"^torch.*{message}"):
         Dataset.from_torch(samples)

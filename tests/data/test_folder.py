@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -5,7 +7,7 @@ import pytest
 from PIL import Image
 
 from nnmass.data import load_data, read_folder, read_npz
-from nnmass.errors import DataError
+from nnmass.errors import DataError, DataWarning
 
 SHADES = {"cat": 40, "dog": 120, "eel": 200}
 
@@ -52,7 +54,9 @@ def test_parts_that_are_there_are_kept(images, validation, expected):
     root = images("test", {"cat": 1, "dog": 2})
     if validation:
         images(validation, {"dog": 4})
-    data = read_folder(root)
+    missing = pytest.warns(DataWarning, match=r"validation: has no sample of 1 of 2 classes \(cat\)")
+    with missing if validation else nullcontext():
+        data = read_folder(root)
     assert sizes(data) == expected
     assert shades(data.test) == [1, 3, 3]
     assert data.test.labels.tolist() == [0, 1, 1]
@@ -114,7 +118,7 @@ def test_folders_without_images_are_refused(tmp_path):
         read_folder(tmp_path)
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "a.txt").write_text("")
-    with pytest.raises(DataError, match=r"no image files \(\.bmp, \.jpeg, .*\) in its class folders"):
+    with pytest.raises(DataError, match=r"no image files \(\.bmp, \.gif, .*\) in its class folders"):
         read_folder(tmp_path)
 
 
@@ -161,7 +165,7 @@ def test_archives_are_read_with_and_without_a_test_part(tmp_path):
 
 def test_archives_of_objects_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([{}, {}], object), y=[0, 1])
-    with pytest.raises(DataError, match=r"a\.npz: cannot be read as a NumPy archive \(Object arrays cannot be loaded"):
+    with pytest.raises(DataError, match=r"a\.npz, x: must hold numbers, got object; objects are not read"):
         read_npz(tmp_path / "a.npz")
 
 

@@ -83,7 +83,13 @@ def test_other_types_than_bytes_are_refused(refused, kind):
 def test_damaged_gzip_files_are_refused(refused):
     content = gzip.compress(idx(VALUES))
     for damaged in (content[:-1], content[:15], content[:2], content[:-8] + bytes(8), content[:12] + b"\xff" * 30):
-        refused(damaged, "cannot be read as an IDX file")
+        refused(damaged, "cannot be read as an IDX file|not an IDX file of bytes")
+
+
+def test_no_more_is_unzipped_than_the_header_states(refused):
+    refused(gzip.compress(idx(VALUES) + bytes(10**6)), r"states the shape \(2, 3, 4\), but holds more than 24 values")
+    large = b"\0\0\x08\x02" + struct.pack(">II", 2**16, 2**13)
+    refused(gzip.compress(large + bytes(1000)), r"would grow from .* to 512\.0 MiB when it is unpacked")
 
 
 def test_missing_files_and_folders_are_refused(tmp_path):

@@ -152,7 +152,7 @@ def test_unreadable_images_are_skipped_and_listed(tmp_path, layout):
     assert all("cannot identify image" in why for why in stream.skipped.values())
     strict = open_stream(tmp_path / layout, image_size=16)
     with pytest.raises(
-        DataError, match=r"images cannot be decoded, more than 0\.01 of all; the first is .*cannot identify"
+        DataError, match=r"images? cannot be read, more than 0\.01 of all; the first is .*cannot identify"
     ):
         epoch(strict)
 
@@ -188,11 +188,16 @@ def relabelled(samples, label):
     [
         ("tar", TRAIN, [], "holds no images"),
         ("tar", relabelled(TRAIN, 0), relabelled(VALID, 0), "has 1 classes, needs at least 2"),
-        ("parquet", TRAIN, relabelled(VALID, 5), r"a held-out image has label 5, training has 0 \.\.\. 2"),
+        ("parquet", TRAIN, relabelled(VALID, 5), r"validation: labels must lie in 0 \.\.\. 2, got 5 at .*row 0"),
         ("folder", [s for s in TRAIN if s[2] < 2], VALID, "class 'cat' has no training images"),
         ("folder", TRAIN, [], r"needs a part to train on and one held out .* has \['train'\]"),
         ("folder", [], VALID, r"needs train/CLASS/\*\.jpg, train\*\.tar or train\*\.parquet"),
-        ("tar", [(k, c, -1) for k, c, _ in TRAIN], VALID, r"must hold a label \(no whole number from 0\)"),
+        (
+            "tar",
+            [(k, c, -1) for k, c, _ in TRAIN],
+            VALID,
+            "train: labels must be whole numbers from 0, got -1 at .*t000",
+        ),
     ],
 )
 def test_what_is_no_such_data(tmp_path, layout, train, valid, message):

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from nnmass.data import read_parquet
-from nnmass.data.parquet import decode_image
 from nnmass.errors import DataError
 
 GREY = np.arange(0, 240, 15, dtype=np.uint8).reshape(4, 4)
@@ -20,13 +19,6 @@ def encoded(pixels: np.ndarray, form: str = "PNG", mode: str | None = None) -> b
     image = Image.fromarray(pixels)
     (image.convert(mode) if mode else image).save(stream, form)
     return stream.getvalue()
-
-
-def read_or_refused(content: bytes) -> tuple[np.ndarray | None, str]:
-    try:
-        return decode_image(content, where="here"), ""
-    except DataError as error:
-        return None, str(error)
 
 
 def channels_first(pixels: np.ndarray) -> np.ndarray:
@@ -52,63 +44,6 @@ def refused(path, message):
     with pytest.raises(DataError, match=message) as caught:
         read_parquet([path])
     assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize("form", ["PNG", "BMP", "WEBP"])
-@pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
-def test_lossless_images_are_read_exactly(form, pixels):
-    options = {"lossless": True} if form == "WEBP" else {}
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, form, **options)
-    image = decode_image(stream.getvalue(), where="here")
-    assert image.dtype == np.uint8
-    expected = channels_first(pixels)
-    np.testing.assert_array_equal(image, np.broadcast_to(expected, image.shape))
-    assert image.shape[0] == (3 if form == "WEBP" or pixels.ndim == 3 else 1)
-
-
-def test_jpeg_images_are_read():
-    image = decode_image(encoded(np.full((8, 8, 3), 90, np.uint8), "JPEG"), where="here")
-    assert image.shape == (3, 8, 8)
-    assert np.abs(image.astype(int) - 90).max() <= 2
-
-
-@pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("P", 3), ("LA", 3), ("RGBA", 3)])
-def test_other_modes_become_grey_or_colour(mode, channels):
-    image = decode_image(encoded(GREY // 128 * 255, mode=mode), where="here")
-    assert image.shape == (channels, 4, 4)
-    np.testing.assert_array_equal(image[0], GREY // 128 * 255)
-
-
-def test_sixteen_bit_images_are_scaled_or_refused_but_never_cut_off():
-    content = encoded(np.array([[0, 256], [30_000, 65_535]], np.uint16))
-    image, problem = read_or_refused(content)
-    if not problem:
-        np.testing.assert_allclose(image[0], [[0, 1], [117, 255]], atol=1)
-
-
-def test_images_are_resized_on_request():
-    content = encoded(np.full((6, 4, 3), 77, np.uint8))
-    assert decode_image(content, where="here", size=3).shape == (3, 3, 3)
-    assert set(decode_image(content, where="here", size=3).ravel()) == {77}
-
-
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "WEBP"])
-def test_damaged_images_are_read_or_refused_but_nothing_else(form):
-    content = encoded(COLOUR, form)
-    for i, byte in enumerate(content):
-        for damaged in (content[:i], content[:i] + bytes([byte ^ 0xFF]) + content[i + 1 :]):
-            image, problem = read_or_refused(damaged)
-            assert image is None or image.dtype == np.uint8
-            assert image is not None or problem.startswith("here: not an image that can be decoded")
-
-
-def test_damaged_chunks_of_png_images_are_read_or_refused_but_nothing_else():
-    content = encoded(COLOUR.repeat(4, 0))
-    length = content.index(b"IDAT") - 1
-    for byte in range(256):
-        image, problem = read_or_refused(content[:length] + bytes([byte]) + content[length + 1 :])
-        assert image is not None or problem.startswith("here: not an image that can be decoded")
 
 
 @pytest.mark.parametrize("columns", [("img", "label"), ("image", "label"), ("img", "fine_label")])
@@ -146,9 +81,26 @@ def test_a_broken_image_is_refused_by_its_row(write, broken):
     refused(write([encoded(COLOUR), broken], [0, 1]), r"train\.parquet, row 1: not an image that can be decoded")
 
 
-@pytest.mark.parametrize("labels", [[0, None], [0.0, 1.0], ["cat", "dog"], [True, False]])
-def test_labels_must_be_whole_numbers(write, labels):
-    refused(write([encoded(GREY)] * 2, labels), "column label must hold whole numbers, got ")
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, None], "column label, rows from 0: labels must be whole numbers, got none in row 1"),
+        ([0.0, None], "column label, rows from 0: labels must be whole numbers, got none in row 1"),
+        ([0.5, 1.0], r"column label, rows from 0: labels must be whole numbers, got 0\.5 at sample 0"),
+        ([0.0, np.nan], "column label, rows from 0: labels must be whole numbers, got nan at sample 1"),
+        ([0.0, 1e30], r"column label, rows from 0: labels must be whole numbers, got 1e\+30 at sample 1"),
+        (pa.array([0, 2**63], pa.uint64()), "labels must be whole numbers, got 9223372036854775808 at sample 1"),
+        (["cat", "dog"], "column label must hold whole numbers, got string"),
+        ([True, False], "column label must hold whole numbers, got bool"),
+        ([None, None], "column label must hold whole numbers, got null"),
+    ],
+)
+def test_labels_must_be_whole_numbers(write, labels, message):
+    refused(write([encoded(GREY)] * 2, labels), message)
+
+
+def test_whole_floats_are_labels(write):
+    assert read_parquet([write([encoded(GREY)] * 3, [2.0, 0.0, 1.0])]).labels.tolist() == [2, 0, 1]
 
 
 def test_missing_columns_are_refused(write):

@@ -3,9 +3,9 @@
 from nnmass.data.augmentation import ImageAugmentation
 from nnmass.data.catalogue import DATA_NAMES, load_data
 from nnmass.data.dataset import Dataset, Split, set_apart
-from nnmass.data.folder import read_folder, read_npz
+from nnmass.data.folder import read_folder, read_parquet
 from nnmass.data.idx import read_idx
-from nnmass.data.parquet import read_parquet
+from nnmass.data.npz import read_npz
 from nnmass.data.reduction import reduced
 from nnmass.data.stream import Data, ImageStream, StreamPart, open_stream
 from nnmass.data.synthetic import circle, linear

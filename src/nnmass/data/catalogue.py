@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nnmass.data.cifar import read_cifar_batch
+from nnmass.data.cifar import MEANS_AND_STDS, read_cifar_batch
 from nnmass.data.dataset import Dataset, Split, set_apart
-from nnmass.data.folder import read_folder, read_npz
+from nnmass.data.folder import load_folder, read_folder
 from nnmass.data.idx import read_idx
+from nnmass.data.npz import read_npz
 from nnmass.data.synthetic import circle, linear
 from nnmass.errors import DataError, ModelError, first_line
 
@@ -23,14 +24,14 @@ _CIFAR = {
         [f"data_batch_{i}" for i in range(1, 6)],
         ["test_batch"],
         "labels",
-        ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+        "CIFAR-10",
     ),
     "cifar100": (
         "cifar-100-python",
         ["train"],
         ["test"],
         "fine_labels",
-        ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+        "CIFAR-100",
     ),
 }
 _TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
@@ -48,8 +49,8 @@ def load_data(
 
     ``digits`` (scikit-learn's 8x8 digits), ``linear`` and ``circle`` (arXiv:1910.00780) need no files.  ``mnist``,
     ``fashion-mnist``, ``cifar10`` and ``cifar100`` are looked for below ``root``, else downloaded by torchvision.  Any
-    other name is a path: a NumPy archive (``.npz`` with x and y), or a folder of images or Parquet files, which may lie
-    below ``root``.
+    other name is a path: a NumPy archive (``.npz`` with x and y), or a folder of images, WebDataset shards or Parquet
+    files, which may lie below ``root``.  What is left out of it is said as a `nnmass.errors.DataWarning`.
 
     Args:
         name: a name or a path.
@@ -135,7 +136,8 @@ def _idx_split(images: Path, labels: Path) -> Split:
 
 
 def _cifar_files(name: str, root: Path) -> Dataset | None:
-    folder_name, train_files, test_files, label_key, (mean, std) = _CIFAR[name]
+    folder_name, train_files, test_files, label_key, title = _CIFAR[name]
+    mean, std = MEANS_AND_STDS[title]
     folder = root / folder_name
     if folder.is_dir():
         whole, test = (
@@ -147,7 +149,9 @@ def _cifar_files(name: str, root: Path) -> Dataset | None:
         return Dataset(name, train, validation, test, classes, mean, std, _source(folder, root))
     for folder in sorted(root.glob(f"{name}*")):
         if folder.is_dir() and any(folder.glob("*.parquet")) and (name == "cifar100" or "100" not in folder.name):
-            return replace(read_folder(folder), name=name, mean=mean, std=std, source=_source(folder, root))
+            return replace(
+                load_folder(folder, known=title), name=name, mean=mean, std=std, source=_source(folder, root)
+            )
     return None
 
 

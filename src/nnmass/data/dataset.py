@@ -1,7 +1,7 @@
 """A data set in memory: arrays, fixed splits, and checks that they are what they say."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self, TypeAlias
@@ -9,11 +9,13 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from nnmass.data.labels import agreed_classes, whole_numbers
 from nnmass.errors import DataError
 
 Inputs: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
 
+_FEWEST = 5  # samples of which a fifth can be set apart
 _SPLIT_SEED = 0  # the held-out part of a data set is the same for everyone, always
 
 
@@ -49,6 +51,7 @@ class Dataset:
         mean: per channel, subtracted from inputs (after uint8 is scaled to [0, 1]).
         std: per channel, divided by.
         source: where it came from, as results should say.
+        reencoded: of what it is a copy that is not exact, as "JPEG re-encoding of CIFAR-10"; None: not known of any.
 
     Raises:
         DataError: an empty part, unequal lengths or shapes, NaN or infinity, a label out of range.
@@ -62,6 +65,7 @@ class Dataset:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     source: str = ""
+    reencoded: str | None = None
 
     def __post_init__(self) -> None:
         for part in ("train", "validation", "test"):
@@ -98,36 +102,64 @@ class Dataset:
     ) -> Self:
         """Make a data set of NumPy arrays or tensors.
 
+        A test part whose labels are all -1 is left out with a word (`nnmass.errors.DataWarning`), and so are classes
+        without samples mentioned.
+
         Args:
             inputs: (samples, ...), numbers; uint8 is taken as images with values 0 ... 255.
             labels: (samples,), whole numbers from 0.
             test: inputs and labels to measure on; without them a fifth of the samples is set apart.
             name: its name.
-            num_classes: number of classes; by default the largest label + 1.
+            num_classes: number of classes; by default the largest label of those to train on + 1.
             source: where it came from.
 
         Raises:
             DataError: not what a data set must be.
         """
-        whole = _split(inputs, labels, where=name)
-        if test is None:
-            rest, held_out = set_apart(whole, len(whole) // 5)
-        else:
-            rest, held_out = whole, _split(*test, where=f"{name}, test")
-        train, validation = set_apart(rest, max(len(rest) // 10, 1))
-        classes = num_classes or int(max(whole.labels.max(initial=0), held_out.labels.max(initial=0))) + 1
-        return cls(name, train, validation, held_out, classes, source=source)
+        parts = {"train": _split(inputs, labels, where=name)}
+        if test is not None:
+            parts["test"] = _split(*test, where=f"{name}, test")
+        given = {part: split.labels for part, split in parts.items()}
+        classes, hidden = agreed_classes(given, where=name, spot=lambda _, i: f"sample {i}", classes=num_classes)
+        known = {part: split for part, split in parts.items() if part not in hidden}
+        return cls(name, *complete_parts(known, where=name), classes, source=source)
 
     @classmethod
     def from_torch(cls, dataset: Sequence[Any], *, test: Sequence[Any] | None = None, name: str = "torch") -> Self:
-        """Make a data set of a map-style PyTorch data set that yields (tensor or array, label)."""
-        parts = [
-            (_stacked([np.asarray(x) for x, _ in items], where=name), np.array([int(y) for _, y in items]))
-            for items in (
-                [dataset[i] for i in range(len(dataset))] for dataset in (dataset, test) if dataset is not None
-            )
-        ]
-        return cls.from_arrays(*parts[0], test=parts[1] if len(parts) > 1 else None, name=name)
+        """Make a data set of a map-style PyTorch data set that yields (tensor or array, label).
+
+        Raises:
+            DataError: not what a data set must be.
+        """
+        whole = _samples(dataset, where=name)
+        held_out = None if test is None else _samples(test, where=f"{name}, test")
+        return cls.from_arrays(*whole, test=held_out, name=name)
+
+
+def complete_parts(parts: Mapping[str, Split], *, where: str) -> tuple[Split, Split, Split]:
+    """Training, validation and test part; what is missing is set apart from the training part.
+
+    Raises:
+        DataError: too few samples to set any apart.
+    """
+    train = parts["train"]
+    if not len(train):
+        raise DataError(f"{where}: holds no training samples")
+    if "test" in parts:
+        test = parts["test"]
+    elif len(train) < _FEWEST:
+        raise DataError(
+            f"{where}: has {len(train)} training samples, too few to set a test part apart; needs at least {_FEWEST}, "
+            "or a test part"
+        )
+    else:
+        train, test = set_apart(train, len(train) // 5)
+    if "validation" in parts:
+        return train, parts["validation"], test
+    if len(train) < 2:
+        raise DataError(f"{where}: has 1 training sample, too few to set a validation part apart; needs at least 2")
+    rest, validation = set_apart(train, max(len(train) // 10, 1))
+    return rest, validation, test
 
 
 def set_apart(whole: Split, count: int) -> tuple[Split, Split]:
@@ -136,11 +168,22 @@ def set_apart(whole: Split, count: int) -> tuple[Split, Split]:
     return whole[np.sort(order[count:])], whole[np.sort(order[:count])]
 
 
-def _stacked(inputs: list[npt.NDArray[Any]], *, where: str) -> npt.NDArray[Any]:
-    shapes = {x.shape for x in inputs}
-    if len(shapes) != 1:
-        raise DataError(f"{where}: needs samples, all of one shape, got {sorted(shapes) or 'none'}")
-    return np.stack(inputs)
+def _samples(dataset: Sequence[Any], *, where: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Inputs and labels of a PyTorch data set, stacked."""
+    inputs, labels = [], []
+    for i in range(len(dataset)):
+        sample = dataset[i]
+        try:
+            x, y = sample
+        except (TypeError, ValueError):
+            raise DataError(f"{where}: sample {i} must be an input and a label, got {type(sample).__name__}") from None
+        inputs.append(np.asarray(x))
+        labels.append(np.asarray(y))
+    for what, arrays in (("inputs", inputs), ("labels", labels)):
+        shapes = {array.shape for array in arrays}
+        if len(shapes) != 1:
+            raise DataError(f"{where}: needs samples, {what} all of one shape, got {sorted(shapes) or 'none'}")
+    return np.stack(inputs), np.stack(labels)
 
 
 def _split(inputs: npt.ArrayLike, labels: npt.ArrayLike, *, where: str) -> Split:
@@ -149,11 +192,8 @@ def _split(inputs: npt.ArrayLike, labels: npt.ArrayLike, *, where: str) -> Split
         raise DataError(f"{where}: inputs and labels must be numbers, got {x.dtype} and {y.dtype}")
     if y.ndim != 1 or x.ndim == 0 or len(x) != len(y):
         raise DataError(f"{where}: needs one label per input, got inputs {x.shape} and labels {y.shape}")
-    fractional = y[~np.isfinite(y) | (y != np.floor(y))]
-    if fractional.size:
-        raise DataError(f"{where}: labels must be whole numbers, got {fractional[0]}")
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
-        return Split(x if x.dtype == np.uint8 else x.astype(np.float32), y.astype(np.int64))
+        return Split(x if x.dtype == np.uint8 else x.astype(np.float32), whole_numbers(y, where=where))
 
 
 def _check(split: Split, *, where: str, num_classes: int) -> None:

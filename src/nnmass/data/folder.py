@@ -1,56 +1,30 @@
-"""A person's own data: a folder of images, a folder of Parquet files, or a NumPy archive."""
+"""A folder of images, decoded and held in memory."""
 
 import os
-import tokenize
-import zipfile
-import zlib
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from nnmass.data.dataset import Dataset, Split, set_apart
-from nnmass.data.parquet import PARTS, decode_image, parquet_parts, read_parquet, stack_images
-from nnmass.errors import DataError
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
-_UNREADABLE = (  # what NumPy raises for archives that are damaged in one way or another
-    OSError,
-    ValueError,
-    EOFError,
-    NotImplementedError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-def read_npz(path: str | os.PathLike[str]) -> Dataset:
-    """Read a NumPy archive with ``x`` and ``y``, and perhaps ``x_test`` and ``y_test``.
-
-    Raises:
-        DataError: not such an archive.  Pickled objects are refused.
-    """
-    try:
-        with open(path, "rb") as stream:
-            archive = np.load(stream, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{path}: holds a single array; needs an archive of the arrays x and y")
-            arrays = {name: archive[name] for name in archive.files}
-    except _UNREADABLE as error:
-        reason = str(error).split(". ", 1)[0]  # NumPy goes on to say how to run code from the file
-        raise DataError(f"{path}: cannot be read as a NumPy archive ({reason})") from None
-    if not {"x", "y"} <= arrays.keys():
-        raise DataError(f"{path}: needs the arrays x and y, has {', '.join(arrays) or 'none'}")
-    test = (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= arrays.keys() else None
-    return Dataset.from_arrays(arrays["x"], arrays["y"], test=test, name=Path(path).stem, source=str(path))
+from nnmass.data.cifar import recognised
+from nnmass.data.dataset import Dataset, Split, complete_parts
+from nnmass.data.image_files import ImageFiles
+from nnmass.data.images import decode_image, is_jpeg
+from nnmass.data.layouts import MAX_CORRUPT, check_image_size, find_images, refuse_too_many, require_pixels
+from nnmass.data.left_out import tell
+from nnmass.data.parquet import parquet_files
+from nnmass.errors import DataError, ImageError
 
 
 def read_folder(path: str | os.PathLike[str], *, image_size: int | None = None) -> Dataset:
-    """Read a folder of Parquet files (train*.parquet, test*.parquet, …) or of images.
+    """Read a folder of images: Parquet files, WebDataset shards, or a folder per class.
 
-    Images lie in one folder per class, either directly (``cat/1.png``) or within ``train``, ``test`` and perhaps
-    ``validation``.  What is missing is set apart: a fifth for testing, a tenth of the rest for validation.
+    Parts go by the names ``train``, ``test`` and ``validation`` (or ``valid``, ``val``), of files or folders. Folders
+    of classes may also stand alone. What is missing is set apart: a fifth for testing, a tenth of the rest for
+    validation. Images that cannot be read are left out, up to one in a hundred. What is left out is said as a
+    `nnmass.errors.DataWarning`.
 
     Args:
         path: the folder.
@@ -58,39 +32,110 @@ def read_folder(path: str | os.PathLike[str], *, image_size: int | None = None) 
 
     Raises:
         DataError: no images, or not as above.
+        ResourceError: more images than memory holds.
     """
+    return load_folder(path, image_size=image_size)
+
+
+def load_folder(path: str | os.PathLike[str], *, image_size: int | None = None, known: str | None = None) -> Dataset:
+    """Read a folder as `read_folder` does; ``known`` is the public data set that it holds, where that is certain."""
     folder = Path(path)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    files = sorted(folder.glob("*.parquet"))
-    if files:
-        parts = parquet_parts(files)
-        return _from_parts(folder, {part: read_parquet(parts[part], image_size=image_size) for part in parts})
-    has_parts = (folder / "train").is_dir()
-    roots = {"train": folder / "train"} if has_parts else {"train": folder}
-    if has_parts:
-        for part, names in PARTS.items():
-            found = next((folder / name for name in names if (folder / name).is_dir()), None)
-            if found is not None:
-                roots[part] = found
-    classes = sorted(entry.name for entry in roots["train"].iterdir() if entry.is_dir())
-    if not classes:
-        raise DataError(f"{folder}: needs one folder of images per class, found none in {roots['train']}")
-    return _from_parts(folder, {part: _images(root, classes, image_size) for part, root in roots.items()})
+    found = find_images(folder)
+    loader = _Loader(str(folder), image_size, sum(len(files.labels) for files in found.files.values()))
+    parts = {part: loader.load(files) for part, files in found.files.items()}
+    loader.tell_unreadable()
+    train, validation, test = complete_parts(parts, where=str(folder))
+    data = _normalised(Dataset(folder.name, train, validation, test, found.num_classes, source=str(folder)))
+    copied = known or recognised(data)
+    return replace(data, reencoded=f"JPEG re-encoding of {copied}") if copied and loader.all_jpeg else data
 
 
-def _from_parts(folder: Path, parts: dict[str, Split]) -> Dataset:
-    train = parts["train"]
-    if "test" in parts:
-        test = parts["test"]
-    else:
-        train, test = set_apart(train, len(train) // 5)
-    if "validation" in parts:
-        validation = parts["validation"]
-    else:
-        train, validation = set_apart(train, max(len(train) // 10, 1))
-    num_classes = int(max(part.labels.max(initial=0) for part in parts.values())) + 1
-    return _normalised(Dataset(folder.name, train, validation, test, num_classes, source=str(folder)))
+def read_parquet(paths: Sequence[str | os.PathLike[str]], *, image_size: int | None = None) -> Split:
+    """Read Parquet files with a column of encoded images and one of labels.
+
+    Args:
+        paths: the files of one part, in order.
+        image_size: resize to so many pixels square; otherwise all images must have one size.
+
+    Returns:
+        uint8 images (samples, channels, h, w) and their labels.
+
+    Raises:
+        DataError: not Parquet, missing columns, images that cannot be decoded, images of different sizes.
+        ResourceError: more images than memory holds.
+    """
+    files = parquet_files(paths)
+    loader = _Loader(os.fspath(paths[0]), image_size, len(files.labels))
+    part = loader.load(files)
+    loader.tell_unreadable()
+    return part
+
+
+@dataclass
+class _Loader:
+    """Decodes the parts of one data set.
+
+    Attributes:
+        where: the data set, for messages.
+        image_size: images are resized to so many pixels square.
+        total: images of all parts.
+    """
+
+    where: str
+    image_size: int | None
+    total: int
+    all_jpeg: bool = True
+
+    def __post_init__(self) -> None:
+        self.unreadable: dict[str, str] = {}
+        if self.image_size is not None:
+            check_image_size(self.image_size, what=self.where)
+            require_pixels(self.total, 3, self.image_size, self.image_size, what=self.where)
+
+    def load(self, files: ImageFiles) -> Split:
+        """Decode all images of a part; grey ones among coloured ones become coloured."""
+        held: npt.NDArray[np.uint8] = np.zeros((0, 0, 0, 0), np.uint8)
+        kept: list[int] = []
+        for i in range(len(files.labels)):
+            image = self._image(files, i)
+            if image is None:
+                continue
+            if not kept:
+                require_pixels(len(files.labels), *image.shape, what=self.where)
+                held = np.empty((len(files.labels), *image.shape), np.uint8)
+            held = _of_one_size(held, image, where=files.name(i))
+            held[len(kept)] = image
+            kept.append(i)
+        if not kept:
+            raise DataError(f"{self.where}: no image of a part can be read")
+        return Split(held[: len(kept)], files.labels[kept])
+
+    def tell_unreadable(self) -> None:
+        """Say how many images were left out."""
+        if self.unreadable:
+            name, why = next(iter(self.unreadable.items()))
+            tell(f"{self.where}: {len(self.unreadable):,} images were left out; the first is {name}: {why}")
+
+    def _image(self, files: ImageFiles, i: int) -> npt.NDArray[np.uint8] | None:
+        try:
+            content = files.read(i)
+            image = decode_image(content, size=self.image_size)
+        except ImageError as error:
+            self.unreadable[files.name(i)] = str(error)
+            refuse_too_many(self.unreadable, self.total, MAX_CORRUPT, where=self.where)
+            return None
+        self.all_jpeg = self.all_jpeg and is_jpeg(content)
+        return image
+
+
+def _of_one_size(held: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8], *, where: str) -> npt.NDArray[np.uint8]:
+    """Room for an image among those before it: in colour where it or they have any."""
+    if image.shape[1:] != held.shape[2:]:
+        sizes = f"{image.shape[1:]} after {held.shape[2:]}"
+        raise DataError(f"{where}: all images must have one size, got {sizes}; give an image size to resize them")
+    if len(image) <= held.shape[1]:
+        return held
+    return np.broadcast_to(held, (len(held), *image.shape)).copy()
 
 
 def _normalised(data: Dataset) -> Dataset:
@@ -99,15 +144,3 @@ def _normalised(data: Dataset) -> Dataset:
     channels = [images[:, c].astype(np.float32) / 255 for c in range(images.shape[1])]
     std = tuple(float(c.std()) or 1.0 for c in channels)
     return replace(data, mean=tuple(float(c.mean()) for c in channels), std=std)
-
-
-def _images(root: Path, classes: list[str], image_size: int | None) -> Split:
-    unknown = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and entry.name not in classes)
-    if unknown:
-        raise DataError(f"{root}: class {unknown[0]!r} has no training images")
-    found = [(file, label) for label, name in enumerate(classes) for file in sorted((root / name).glob("*"))]
-    found = [(file, label) for file, label in found if file.suffix.lower() in _SUFFIXES]
-    if not found:
-        raise DataError(f"{root}: no image files ({', '.join(sorted(_SUFFIXES))}) in its class folders")
-    images = [decode_image(file.read_bytes(), where=str(file), size=image_size) for file, _ in found]
-    return Split(stack_images(images, [str(file) for file, _ in found]), np.array([label for _, label in found]))

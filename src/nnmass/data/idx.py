@@ -1,22 +1,27 @@
 """IDX files, the format of MNIST and Fashion-MNIST."""
 
 import gzip
+import math
 import os
 import struct
 import zlib
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from nnmass.errors import DataError
+from nnmass.data.left_out import check_expansion
+from nnmass.errors import DataError, first_line
+from nnmass.files import open_regular
+from nnmass.memory import require_memory
 
 _UNSIGNED_BYTE = 0x08
 _MOST_DIMENSIONS = 32
+_GZIP = b"\x1f\x8b"
 
 
 def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
-    """Read an IDX file of bytes, gzipped or not.
+    """Read an IDX file of bytes, gzipped or not; no more of it than its header states.
 
     Source: yann.lecun.com/exdb/mnist, "The IDX file format".
 
@@ -25,21 +30,45 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
     Raises:
         DataError: not an IDX file of bytes, or shorter or longer than it states.
+        ResourceError: larger than memory.
     """
     try:
-        raw = Path(path).read_bytes()
-        content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        with open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            zipped = stream.read(2) == _GZIP
+            stream.seek(0)
+            if not zipped:
+                return _content(stream, path, size=size)
+            with gzip.GzipFile(fileobj=stream) as unzipped:
+                return _content(unzipped, path, packed=size)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read as an IDX file ({error})") from None
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTE or not content[3]:
-        raise DataError(f"{path}: not an IDX file of bytes (it begins with {content[:4].hex(' ') or 'nothing'})")
-    dimensions = content[3]
-    start = 4 + 4 * dimensions
-    if len(content) < start:
-        raise DataError(f"{path}: ends within its header, after {len(content)} bytes")
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise DataError(f"{path}: cannot be read as an IDX file ({reason})") from None
+
+
+def _content(
+    stream: BinaryIO | gzip.GzipFile, path: str | os.PathLike[str], *, packed: int = 0, size: int | None = None
+) -> npt.NDArray[np.uint8]:
+    """What a file holds; ``size`` where it is not packed, else ``packed``."""
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != _UNSIGNED_BYTE or not magic[3]:
+        raise DataError(f"{path}: not an IDX file of bytes (it begins with {magic.hex(' ') or 'nothing'})")
+    dimensions = magic[3]
+    header = stream.read(4 * dimensions)
+    if len(header) < 4 * dimensions:
+        raise DataError(f"{path}: ends within its header, after {len(magic + header)} bytes")
     if dimensions > _MOST_DIMENSIONS:
         raise DataError(f"{path}: states {dimensions} dimensions, at most {_MOST_DIMENSIONS} can be read")
-    shape = struct.unpack(f">{dimensions}I", content[4:start])
-    if len(content) - start != int(np.prod(shape, dtype=object)):
-        raise DataError(f"{path}: states the shape {shape}, but holds {len(content) - start} values")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    shape = struct.unpack(f">{dimensions}I", header)
+    count = math.prod(shape)
+    held = None if size is None else size - len(magic + header)
+    if held is None:
+        check_expansion(packed, count, where=str(path))
+    elif held != count:
+        raise DataError(f"{path}: states the shape {shape}, but holds {held} values")
+    require_memory(2 * count, str(path))
+    content = stream.read(count + 1)
+    if len(content) != count:
+        found = f"more than {count}" if len(content) > count else len(content)
+        raise DataError(f"{path}: states the shape {shape}, but holds {found} values")
+    return np.frombuffer(content, np.uint8).reshape(shape)

@@ -1,24 +1,24 @@
-"""Encoded images where they lie: in folders, in tar shards, in Parquet files; read one at a time."""
+"""Encoded images of one part of a data set: what every layout gives, and those in one folder per class."""
 
-import json
 import os
-import tarfile
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from nnmass.data.parquet import image_columns
-from nnmass.errors import DataError, first_line
+from nnmass.data.images import MOST_BYTES, SUFFIXES
+from nnmass.data.left_out import is_hidden, is_note, tell, tell_left_out
+from nnmass.errors import DataError, ImageError, first_line
+from nnmass.files import read_bytes
+from nnmass.plain_text import plain
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
-_GROUPS_KEPT = 2  # row groups of Parquet, per process
+_SAME_KIND = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}
+_GIVEN_AWAY = 0.5  # share of a class that comes as a kind of file that another class lacks
 
 
 class ImageFiles(Protocol):
@@ -39,7 +39,12 @@ class ImageFiles(Protocol):
         """Where an image lies."""
 
     def read(self, i: int) -> bytes:
-        """Its bytes."""
+        """Its bytes.
+
+        Raises:
+            ImageError: they cannot be read.
+            DataError: nor can others of the file that holds them.
+        """
 
 
 @dataclass(frozen=True)
@@ -60,163 +65,117 @@ class FolderFiles:
 
     def read(self, i: int) -> bytes:
         """The content of the file."""
-        return Path(self.paths[i]).read_bytes()
+        try:
+            return read_bytes(self.paths[i], limit=MOST_BYTES, what="an image")
+        except OSError as error:
+            raise ImageError(f"cannot be read ({error.strerror or first_line(error)})") from None
 
 
-@dataclass(frozen=True)
-class TarFiles:
-    """Images in the tar shards of WebDataset: ``KEY.jpg`` beside ``KEY.cls`` or ``KEY.json`` with a label.
-
-    Members are found by their offsets, so that any can be read at once.
-    """
-
-    shards: Sequence[str]
-    members: Sequence[tuple[int, int, int, str]]  # shard, offset, size, name
-    labels: npt.NDArray[np.int64]
-
-    @property
-    def chunks(self) -> npt.NDArray[np.int64]:
-        """All are one chunk."""
-        return np.zeros(len(self.labels), np.int64)
-
-    def name(self, i: int) -> str:
-        """Shard and member."""
-        shard, _, _, name = self.members[i]
-        return f"{self.shards[shard]}:{name}"
-
-    def read(self, i: int) -> bytes:
-        """The content of the member."""
-        shard, offset, size, _ = self.members[i]
-        with open(self.shards[shard], "rb") as stream:
-            stream.seek(offset)
-            return stream.read(size)
+def class_folders(root: Path) -> list[str]:
+    """Names of the folders of a part that hold images or other data, in alphabetical order."""
+    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not is_hidden(entry.name))
 
 
-@dataclass(frozen=True)
-class ParquetFiles:
-    """Images in Parquet files of the Hugging Face hub; a row group is read as a whole."""
+def folder_files(root: Path, classes: Sequence[str], *, training: bool = True) -> FolderFiles:
+    """Find the images of a folder per class, however deep they lie in it.
 
-    paths: Sequence[str]
-    groups: Sequence[tuple[int, int, int]]  # file, row group, first image
-    labels: npt.NDArray[np.int64]
-    chunks: npt.NDArray[np.int64]
-    _kept: OrderedDict[int, Any] = field(default_factory=OrderedDict, compare=False)
-
-    def name(self, i: int) -> str:
-        """File and row."""
-        file = self.groups[self.chunks[i]][0]
-        start = next(first for f, _, first in self.groups if f == file)
-        return f"{self.paths[file]}, row {i - start}"
-
-    def read(self, i: int) -> bytes:
-        """The bytes of the row."""
-        chunk = int(self.chunks[i])
-        file, group, first = self.groups[chunk]
-        if chunk not in self._kept:
-            column = image_columns(self.paths[file])[0]
-            table = pq.ParquetFile(self.paths[file]).read_row_group(group, columns=[f"{column}.bytes"])
-            self._kept[chunk] = table[column].combine_chunks().field("bytes")
-            while len(self._kept) > _GROUPS_KEPT:
-                self._kept.popitem(last=False)
-        content: bytes = self._kept[chunk][i - first].as_py() or b""
-        return content
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kept": OrderedDict()}
-
-
-def folder_files(root: Path, classes: Sequence[str]) -> FolderFiles:
-    """Find the images of a folder per class.
+    Hidden files and folders are passed over, and so are notes (``.txt``, ``.json``, …); of other files that are no
+    images it is said how many were left out.
 
     Raises:
-        DataError: none, or a class that is not among those named.
+        DataError: no images, a class that is not among those named, a training class without images, or something in
+            the place of an image that is not a file.
     """
-    unknown = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and entry.name not in classes)
-    if unknown:
-        raise DataError(f"{root}: class {unknown[0]!r} has no training images")
-    paths, labels = [], []
-    for label, name in enumerate(classes):
-        found = sorted(
-            entry.path
-            for entry in (os.scandir(root / name) if (root / name).is_dir() else ())
-            if Path(entry.name).suffix.lower() in SUFFIXES
-        )
+    paths: list[str] = []
+    labels: list[int] = []
+    others: list[str] = []
+    for name in sorted({*classes, *class_folders(root)}):
+        if not (root / name).is_dir():
+            continue
+        found, left_out = _images(root / name)
+        others += left_out
+        if found and name not in classes:
+            raise DataError(f"{root}: class {plain(name, limit=80)!r} has no training images")
+        if not found and training and len(classes) > 1:
+            raise DataError(f"{root}: class folder {plain(name, limit=80)!r} holds no images{_instead(left_out)}")
         paths += found
-        labels += [label] * len(found)
+        labels += [classes.index(name)] * len(found) if found else []
     if not paths:
         raise DataError(f"{root}: no image files ({', '.join(sorted(SUFFIXES))}) in its class folders")
+    loose = [entry.name for entry in os.scandir(root) if not entry.is_dir() and not is_hidden(entry.name)]
+    tell_left_out((name for name in loose if not is_note(name)), where=str(root), why="as they lie in no class folder")
+    tell_left_out(others, where=str(root), why="as they are no images that are read")
+    if training:
+        _tell_uneven_kinds(paths, labels, classes, root)
     return FolderFiles(paths, np.array(labels, np.int64))
 
 
-def tar_files(shards: Sequence[Path]) -> TarFiles:
-    """Find the images of tar shards and their labels.
+def _tell_uneven_kinds(paths: Sequence[str], labels: Sequence[int], classes: Sequence[str], root: Path) -> None:
+    """Say where the kind of file gives a class away, as when one class alone comes as .tif."""
+    endings = [os.path.splitext(path)[1].lower() for path in paths]
+    counts = Counter(zip(labels, (_SAME_KIND.get(ending, ending) for ending in endings), strict=True))
+    totals = Counter(labels)
+    for kind in sorted({kind for _, kind in counts}):
+        shares = {label: counts[label, kind] / total for label, total in totals.items()}
+        most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
+        if shares[most] >= _GIVEN_AWAY and shares[least] == 0:
+            with_kind, without = (plain(classes[label], limit=80) for label in (most, least))
+            tell(
+                f"{root}: {kind} files make up {shares[most]:.0%} of class {with_kind!r} and none of {without!r}: a "
+                "network may learn how the files were made"
+            )
+            return
 
-    Raises:
-        DataError: not a tar file, no image in it, or an image without a label.
+
+def _instead(left_out: Sequence[str]) -> str:
+    return f", but {len(left_out):,} other files such as {plain(Path(left_out[0]).name, limit=80)}" if left_out else ""
+
+
+def _images(folder: Path) -> tuple[list[str], list[str]]:
+    """Paths of images below a folder, and of other files that are not hidden and no notes."""
+    images, others = [], []
+    for entry in _walk(folder):
+        if Path(entry.name).suffix.lower() in SUFFIXES:
+            images.append(_regular(entry))
+        elif not is_note(entry.name):
+            others.append(entry.path)
+    return images, others
+
+
+def _walk(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    """Every file below a folder that is not hidden, in alphabetical order; links to folders are followed.
+
+    A link to a folder that it lies in, or that was seen already, would lead round and round: it is left out with a
+    word.
     """
-    members: list[tuple[int, int, int, str]] = []
-    labels: list[int] = []
-    for k, shard in enumerate(shards):
-        images, classes = _scan(shard)
-        missing = sorted(images.keys() - classes.keys())
-        if missing:
-            raise DataError(f"{shard}: image {missing[0]!r} has no label; needs {missing[0]}.cls or a .json with label")
-        if not images:
-            raise DataError(f"{shard}: holds no images ({', '.join(sorted(SUFFIXES))})")
-        for key, (offset, size, name) in images.items():
-            members.append((k, offset, size, name))
-            labels.append(classes[key])
-    return TarFiles([str(shard) for shard in shards], members, np.array(labels, np.int64))
+    start = os.path.realpath(folder)
+    seen = {start}
+    waiting = _entries(folder)
+    while waiting:
+        entry = waiting.pop()
+        if not entry.is_dir():
+            yield entry
+            continue
+        real = os.path.realpath(entry.path)
+        if real in seen or f"{start}/".startswith(f"{real.rstrip('/')}/"):
+            tell(f"{entry.path}: is a link to a folder that is read already, or that it lies in; it was left out")
+            continue
+        seen.add(real)
+        waiting += _entries(entry.path)
 
 
-def _scan(shard: Path) -> tuple[dict[str, tuple[int, int, str]], dict[str, int]]:
-    images: dict[str, tuple[int, int, str]] = {}
-    labels: dict[str, int] = {}
-    try:
-        with tarfile.open(shard, "r:") as archive:
-            for member in archive:
-                if not member.isfile():
-                    continue
-                key, _, kind = member.name.partition(".")
-                if f".{kind.lower()}" in SUFFIXES:
-                    images[key] = (member.offset_data, member.size, member.name)
-                elif kind in ("cls", "json"):
-                    stream = archive.extractfile(member)
-                    labels[key] = _label(stream.read() if stream else b"", kind, where=f"{shard}:{member.name}")
-    except (OSError, tarfile.TarError) as error:
-        raise DataError(f"{shard}: cannot be read as a tar file ({first_line(error)})") from None
-    return images, labels
+def _entries(folder: Path | str) -> list["os.DirEntry[str]"]:
+    """What lies in a folder and is not hidden, last first."""
+    with os.scandir(folder) as entries:
+        return sorted((e for e in entries if not is_hidden(e.name)), key=lambda e: e.name, reverse=True)
 
 
-def _label(content: bytes, kind: str, *, where: str) -> int:
-    try:
-        value = json.loads(content)
-        label = value["label"] if kind == "json" else value
-        if isinstance(label, bool) or not isinstance(label, int) or label < 0:
-            raise ValueError("no whole number from 0")
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{where}: must hold a label ({first_line(error)})") from None
-    return label
-
-
-def parquet_files(paths: Sequence[Path]) -> ParquetFiles:
-    """Find the row groups of Parquet files, and read their labels.
-
-    Raises:
-        DataError: not Parquet, or columns that are missing.
-    """
-    groups: list[tuple[int, int, int]] = []
-    labels, chunks, first = [], [], 0
-    for k, path in enumerate(paths):
-        _, column = image_columns(path)
+def _regular(entry: "os.DirEntry[str]") -> str:
+    if not entry.is_file():
         try:
-            file = pq.ParquetFile(path)
-            for group in range(file.num_row_groups):
-                own = file.read_row_group(group, columns=[column])[column].to_numpy()
-                chunks.append(np.full(len(own), len(groups), np.int64))
-                groups.append((k, group, first))
-                labels.append(own.astype(np.int64))
-                first += len(own)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from None
-    return ParquetFiles([str(path) for path in paths], groups, np.concatenate(labels), np.concatenate(chunks))
+            mode = entry.stat().st_mode
+        except OSError as error:  # a link to nowhere
+            raise DataError(f"{entry.path}: cannot be read ({error.strerror})") from None
+        kind = "a named pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise DataError(f"{entry.path}: is {kind}, not an image")
+    return entry.path

@@ -1,141 +1,178 @@
 """Image data sets in the Parquet layout of the Hugging Face hub."""
 
-import io
 import os
+from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, UnidentifiedImageError
 
-from nnmass.data.dataset import Split
+from nnmass.data.labels import whole_numbers
+from nnmass.data.left_out import check_expansion
+from nnmass.data.parquet_pages import unpacked_bytes
 from nnmass.errors import DataError, first_line
+from nnmass.files import open_regular
+from nnmass.memory import require_memory
+from nnmass.plain_text import plain
 
 _IMAGE_COLUMNS = ("img", "image")
 _LABEL_COLUMNS = ("label", "fine_label")
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+_MOST_ROWS = 2**24
+"""The most images of one part: 17 million; ImageNet-21k has 14 million."""
+_GROUPS_KEPT = 2  # row groups, per process
+_UNREADABLE = (OSError, ValueError, MemoryError, OverflowError, pa.ArrowException)
 
 
-def read_parquet(paths: Sequence[str | os.PathLike[str]], *, image_size: int | None = None) -> Split:
-    """Read Parquet files with a column of encoded images and one of labels.
+@dataclass(frozen=True)
+class ParquetFiles:
+    """Images in Parquet files of the Hugging Face hub; a row group is read as a whole."""
 
-    Args:
-        paths: the files of one split, in order.
-        image_size: resize to so many pixels square; otherwise all images must have one size.
+    paths: Sequence[str]
+    groups: Sequence[tuple[int, int, int]]  # file, row group, first image
+    labels: npt.NDArray[np.int64]
+    chunks: npt.NDArray[np.int64]
+    _kept: OrderedDict[int, Any] = field(default_factory=OrderedDict, compare=False)
 
-    Returns:
-        uint8 images (samples, channels, h, w) and their labels.
+    def name(self, i: int) -> str:
+        """File and row."""
+        file = self.groups[self.chunks[i]][0]
+        return f"{self.paths[file]}, row {i - self._first_images[file]}"
 
-    Raises:
-        DataError: not Parquet, missing columns, an image that cannot be decoded, images of different sizes.
-    """
-    parts = [_read(path, image_size) for path in paths]
-    images = [image for part in parts for image in part[0]]
-    names = [f"{path}, row {i}" for path, part in zip(paths, parts, strict=True) for i in range(len(part[0]))]
-    return Split(stack_images(images, names), np.concatenate([labels for _, labels in parts]))
+    def read(self, i: int) -> bytes:
+        """The bytes of the row."""
+        chunk = int(self.chunks[i])
+        file, group, first = self.groups[chunk]
+        if chunk not in self._kept:
+            self._kept[chunk] = _image_bytes(self.paths[file], group)
+            while len(self._kept) > _GROUPS_KEPT:
+                self._kept.popitem(last=False)
+        content: bytes = self._kept[chunk][i - first].as_py() or b""
+        return content
 
+    @cached_property
+    def _first_images(self) -> dict[int, int]:
+        """The first image of each file."""
+        return {file: first for file, _, first in reversed(self.groups)}
 
-def image_columns(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """Names of the columns of images and of labels, without reading any.
-
-    Raises:
-        DataError: not Parquet, or columns that are missing or of another kind.
-    """
-    try:
-        schema = pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from None
-    return _checked_columns(schema, path)
-
-
-def _checked_columns(schema: pa.Schema, path: str | os.PathLike[str]) -> tuple[str, str]:
-    image, label = _column(schema.names, _IMAGE_COLUMNS, path), _column(schema.names, _LABEL_COLUMNS, path)
-    kind = schema.field(image).type
-    if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type)):
-        raise DataError(f"{path}: column {image} must hold a struct with the image's bytes, got {kind}")
-    if not pa.types.is_integer(schema.field(label).type):
-        raise DataError(f"{path}: column {label} must hold whole numbers, got {schema.field(label).type}")
-    return image, label
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": OrderedDict()}
 
 
-PARTS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
-"""Names that a part of a data set may go by."""
-
-
-def parquet_parts(files: Sequence[Path]) -> dict[str, list[Path]]:
-    """Sort files into parts by how their names begin.
+def parquet_files(paths: Sequence[str | os.PathLike[str]]) -> ParquetFiles:
+    """Find the row groups of Parquet files, and read their labels.
 
     Raises:
-        DataError: a name that begins otherwise, or nothing to train on.
+        DataError: not Parquet, no rows, columns that are missing or of another kind, a row without a label.
     """
-    parts: dict[str, list[Path]] = {}
-    for file in files:
-        part = next((p for p, names in PARTS.items() if file.name.startswith(names)), None)
-        if part is None:
-            raise DataError(f"{file}: its name must begin with train, validation, valid, val or test")
-        parts.setdefault(part, []).append(file)
-    if "train" not in parts:
-        raise DataError(f"{files[0].parent}: has no train*{files[0].suffix}")
-    return parts
+    groups: list[tuple[int, int, int]] = []
+    labels: list[npt.NDArray[np.int64]] = []
+    first = 0
+    for k, path in enumerate(paths):
+        with _Opened(path) as opened:
+            _, column = opened.columns()
+            rows = [opened.file.metadata.row_group(group).num_rows for group in range(opened.file.num_row_groups)]
+            _check_rows(path, rows, first)
+            start = first
+            for group, count in enumerate(rows):
+                own = opened.read(group, column, fixed=8)
+                labels.append(_labels(own, where=f"{path}, column {column}, rows from {first - start}"))
+                if len(own) != count:
+                    raise DataError(f"{path}: row group {group} states {count} rows, but has {len(own)}")
+                groups.append((k, group, first))
+                first += count
+    chunks = np.repeat(np.arange(len(groups)), [len(own) for own in labels])
+    return ParquetFiles([os.fspath(path) for path in paths], groups, np.concatenate(labels), chunks)
 
 
-def decode_image(content: bytes, *, where: str, size: int | None = None) -> npt.NDArray[np.uint8]:
-    """Decode an image to (channels, h, w); resized to ``size`` x ``size`` pixels where that is given.
-
-    Raises:
-        DataError: not a JPEG, PNG, BMP or WebP image.
-    """
-    try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            if image.mode.startswith(("I", "F")):
-                raise DataError(f"{where}: images must have 8 bits per channel, got mode {image.mode}")
-            converted = image.convert("L" if image.mode in ("1", "L") else "RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{where}: not an image that can be decoded ({error})") from None
-    if size is not None and converted.size != (size, size):
-        converted = converted.resize((size, size), Image.Resampling.BILINEAR)
-    pixels = np.asarray(converted)
-    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def stack_images(images: Sequence[npt.NDArray[np.uint8]], names: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """Stack images of one size, (samples, channels, h, w); grey ones among coloured ones become coloured.
-
-    Raises:
-        DataError: an image of another size, by its name.
-    """
-    channels = max(image.shape[0] for image in images)
-    for image, name in zip(images, names, strict=True):
-        if image.shape[1:] != images[0].shape[1:]:
-            sizes = f"{image.shape[1:]} after {images[0].shape[1:]}"
-            raise DataError(f"{name}: all images must have one size, got {sizes}; give an image size to resize them")
-    return np.stack([np.broadcast_to(image, (channels, *image.shape[1:])) for image in images])
-
-
-def _read(path: str | os.PathLike[str], size: int | None) -> tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.int64]]:
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from None
-    image_column, label_column = _checked_columns(table.schema, path)
-    if not len(table):
+def _check_rows(path: str | os.PathLike[str], rows: Sequence[int], before: int) -> None:
+    if min(rows, default=0) < 0 or not sum(rows):
         raise DataError(f"{path}: has no rows")
-    encoded = table[image_column].combine_chunks().field("bytes")
-    images = [decode_image(item.as_py() or b"", where=f"{path}, row {i}", size=size) for i, item in enumerate(encoded)]
-    if table[label_column].null_count:
-        raise DataError(f"{path}: column {label_column} must hold whole numbers, got none in some rows")
-    return images, table[label_column].to_numpy().astype(np.int64)
+    if before + sum(rows) > _MOST_ROWS:
+        total = f"{before + sum(rows):,} rows" + (" with the files before it" if before else "")
+        raise DataError(f"{path}: has {total}; at most {_MOST_ROWS:,} images are read")
+
+
+def _labels(column: Any, *, where: str) -> npt.NDArray[np.int64]:
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
+        raise DataError(f"{where}: labels must be whole numbers, got none in row {row} of them")
+    return whole_numbers(column.to_numpy(), where=where)
+
+
+def _image_bytes(path: str, group: int) -> Any:
+    """The encoded images of a row group."""
+    with _Opened(path) as opened:
+        column = opened.columns()[0]
+        return opened.read(group, f"{column}.bytes").combine_chunks().field("bytes")
+
+
+class _Opened:
+    """A Parquet file that is open; what PyArrow raises becomes a `DataError`."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+
+    def __enter__(self) -> "_Opened":
+        try:
+            self.stream = open_regular(self.path)
+        except OSError as error:
+            raise DataError(self._unreadable(error)) from None
+        try:
+            self.file = pq.ParquetFile(os.fspath(self.path))
+            self.schema = self.file.schema_arrow
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.stream.close()
+        if isinstance(error, _UNREADABLE):
+            raise DataError(self._unreadable(error)) from None
+
+    def _unreadable(self, error: BaseException) -> str:
+        return f"{self.path}: cannot be read as Parquet ({plain(first_line(error), limit=300)})"
+
+    def columns(self) -> tuple[str, str]:
+        """Names of the columns of images and of labels."""
+        image, label = self._column(_IMAGE_COLUMNS), self._column(_LABEL_COLUMNS)
+        kind = self.schema.field(image).type
+        if not (
+            pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type)
+        ):
+            got = plain(kind, limit=200)
+            raise DataError(f"{self.path}: column {image} must hold a struct with the image's bytes, got {got}")
+        kind = self.schema.field(label).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise DataError(f"{self.path}: column {label} must hold whole numbers, got {plain(kind, limit=200)}")
+        return image, label
+
+    def read(self, group: int, leaf: str, *, fixed: int | None = None) -> Any:
+        """Read a column of a row group, once its pages have said how large it becomes."""
+        meta = self.file.metadata.row_group(group)
+        columns = [meta.column(k) for k in range(meta.num_columns)]
+        column = next(found for found in columns if found.path_in_schema == leaf)
+        where = f"{self.path}, row group {group}, {leaf}"
+        try:
+            size = unpacked_bytes(self.stream, column, fixed=fixed)
+        except DataError as error:
+            raise DataError(f"{self.path}: cannot be read as Parquet ({error})") from None
+        check_expansion(column.total_compressed_size, size, where=where)
+        require_memory(2 * size, where)
+        return self.file.read_row_group(group, columns=[leaf])[leaf.split(".", maxsplit=1)[0]]
+
+    def _column(self, names: Sequence[str]) -> str:
+        for name in names:
+            if self.schema.names.count(name) == 1:
+                return name
+        has = plain(", ".join(self.schema.names), limit=300)
+        raise DataError(f"{self.path}: needs a column {' or '.join(names)}, has {has}")
 
 
 def _is_binary(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _column(found: Sequence[str], names: Sequence[str], path: str | os.PathLike[str]) -> str:
-    for name in names:
-        if name in found:
-            return name
-    raise DataError(f"{path}: needs a column {' or '.join(names)}, has {', '.join(found)}")

@@ -1,7 +1,6 @@
 """Images that are decoded as they are needed, for data that does not fit into memory."""
 
 import hashlib
-import io
 import os
 import random
 from collections.abc import Iterator, Sequence
@@ -14,16 +13,16 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from nnmass.data.augmentation import ImageAugmentation
 from nnmass.data.dataset import Dataset
-from nnmass.data.image_files import ImageFiles, folder_files, parquet_files, tar_files
-from nnmass.data.parquet import PARTS, parquet_parts
-from nnmass.errors import DataError
+from nnmass.data.image_files import ImageFiles
+from nnmass.data.images import open_image
+from nnmass.data.layouts import MAX_CORRUPT, check_image_size, find_images, refuse_too_many, require_pixels
+from nnmass.errors import DataError, ImageError, ResourceError, first_line
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _ORDER, _IMAGE = 0, 1  # set the random numbers of orders and of images apart
@@ -62,6 +61,7 @@ class ImageStream:
         source: where it came from, as results should say.
         mean: per channel, of pixels in [0, 1]; ImageNet's.
         std: likewise.
+        reencoded: as of a `Dataset`; a stream is not looked through for it.
         skipped: where unreadable images lie.
     """
 
@@ -73,10 +73,11 @@ class ImageStream:
     image_size: int
     augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
     workers: int = 0
-    max_corrupt: float = 0.01
+    max_corrupt: float = MAX_CORRUPT
     source: str = ""
     mean: tuple[float, ...] = _IMAGENET_MEAN
     std: tuple[float, ...] = _IMAGENET_STD
+    reencoded: str | None = None
     skipped: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -124,7 +125,10 @@ class ImageStream:
 
         Raises:
             DataError: more images than `max_corrupt` cannot be decoded.
+            ResourceError: a batch that is larger than memory, or a process that was killed.
         """
+        side = self.image_size
+        require_pixels(min(batch_size, len(part)), 3, side, side, what=f"{self.name}, a batch")
         order = _order(part.files, seed, epoch) if training else np.arange(len(part))
         plans = [order[i : i + batch_size][rank::world] for i in range(start * batch_size, len(order), batch_size)]
         jobs = _Jobs(part.files, order, plans, self.augmentation, self.image_size, (seed, epoch) if training else None)
@@ -132,28 +136,37 @@ class ImageStream:
         if self.workers:
             options |= {"num_workers": self.workers, "prefetch_factor": 2, "multiprocessing_context": "forkserver"}
             options |= {"pin_memory": torch.cuda.is_available()}  # a thread then fetches them while the GPU computes
-        for images, labels, unreadable in DataLoader(jobs, batch_size=None, **options):
-            self._note(part, unreadable)
+        loaded = iter(DataLoader(jobs, batch_size=None, **options))
+        while (batch := _next_batch(loaded)) is not None:
+            images, labels, unreadable = batch
+            self.skipped.update(unreadable)
+            total = len(self.train) + len(self.validation)
+            refuse_too_many(self.skipped, total, self.max_corrupt, where=self.name)
             yield images, labels
 
-    def _note(self, part: StreamPart, unreadable: dict[str, str]) -> None:
-        self.skipped.update(unreadable)
-        most = self.max_corrupt * (len(self.train) + len(self.validation))
-        if unreadable and len(self.skipped) > most:
-            where, why = next(iter(self.skipped.items()))
-            raise DataError(
-                f"{self.name}: {len(self.skipped)} images cannot be decoded, more than {self.max_corrupt:.3g} of all; "
-                f"the first is {where} ({why})"
-            )
+
+def _next_batch(loaded: Iterator["_Batch | DataError"]) -> "_Batch | None":
+    """The next batch, or None at the end."""
+    try:
+        found = next(loaded)
+    except StopIteration:
+        return None
+    except RuntimeError as error:  # as PyTorch says that one of its processes was killed
+        raise ResourceError(f"a process that decodes images has ended: {first_line(error)}") from None
+    if isinstance(found, DataError):
+        raise found
+    return found
 
 
 Data: TypeAlias = Dataset | ImageStream
 """What a network can be trained on."""
+_Batch: TypeAlias = tuple[Tensor, Tensor, dict[str, str]]
+"""Images, labels, and what could not be read."""
 
 
 @dataclass(frozen=True)
-class _Jobs(TorchDataset[tuple[Tensor, Tensor, dict[str, str]]]):
-    """Batches, decoded one at a time."""
+class _Jobs(TorchDataset[_Batch | DataError]):
+    """Batches, decoded one at a time; an error is given, and not raised, so that it passes between processes whole."""
 
     files: ImageFiles
     order: npt.NDArray[np.int64]
@@ -165,7 +178,13 @@ class _Jobs(TorchDataset[tuple[Tensor, Tensor, dict[str, str]]]):
     def __len__(self) -> int:
         return len(self.plans)
 
-    def __getitem__(self, k: int) -> tuple[Tensor, Tensor, dict[str, str]]:
+    def __getitem__(self, k: int) -> _Batch | DataError:
+        try:
+            return self._batch(k)
+        except DataError as error:
+            return error
+
+    def _batch(self, k: int) -> _Batch:
         transform = _transform(self.augmentation, self.image_size, self.seed is not None)
         unreadable: dict[str, str] = {}
         images, labels = [], []
@@ -185,20 +204,15 @@ class _Jobs(TorchDataset[tuple[Tensor, Tensor, dict[str, str]]]):
         for step in range(len(self.files.labels)):
             candidate = (i + step) % len(self.files.labels)
             try:
-                return candidate, _decoded(self.files.read(candidate))
-            except (OSError, ValueError, SyntaxError) as error:
-                unreadable[self.files.name(candidate)] = str(error).splitlines()[0] if str(error) else "damaged"
+                return candidate, open_image(self.files.read(candidate)).convert("RGB")
+            except ImageError as error:
+                unreadable[self.files.name(candidate)] = str(error)
         raise DataError(f"{self.files.name(i)}: no image of this part can be decoded")
 
 
 @cache
 def _transform(augmentation: ImageAugmentation, image_size: int, training: bool) -> Any:
     return augmentation.transform(image_size, training=training)
-
-
-def _decoded(content: bytes) -> Any:
-    with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "BMP", "WEBP")) as image:
-        return image.convert("RGB")
 
 
 def _order(files: ImageFiles, seed: int, epoch: int) -> npt.NDArray[np.int64]:
@@ -234,13 +248,15 @@ def open_stream(
     image_size: int = 224,
     augmentation: ImageAugmentation | None = None,
     workers: int = 0,
-    max_corrupt: float = 0.01,
+    max_corrupt: float = MAX_CORRUPT,
     least_classes: int = 2,
 ) -> ImageStream:
     """Open a folder of images without reading them.
 
     Three layouts are known: ``train`` and ``val`` (or ``validation``, ``test``) with a folder per class; WebDataset
     shards ``train*.tar``, ``val*.tar``; Parquet files ``train*.parquet``, ``valid*.parquet`` of the Hugging Face hub.
+    They are found and checked as `read_folder` does; a held-out part has to be there, and one alone serves for
+    validation and for testing.
 
     Args:
         path: the folder.
@@ -252,49 +268,28 @@ def open_stream(
 
     Raises:
         DataError: none of these layouts, no held-out part, too few classes, labels that training lacks.
+        ResourceError: images too large for memory.
     """
     folder = Path(path)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    found = _parts(folder)
-    held_out = [found[name] for name in ("validation", "test") if name in found]
-    if "train" not in found or not held_out:
+    check_image_size(image_size, what=str(folder))
+    require_pixels(1, 3, image_size, image_size, what=str(folder))
+    found = find_images(folder)
+    held_out = [found.files[name] for name in ("validation", "test") if name in found.files]
+    if not held_out:
         raise DataError(
-            f"{folder}: needs a part to train on and one held out (val, validation or test), has {[*found]}"
+            f"{folder}: needs a part to train on and one held out (val, validation or test), has {[*found.files]}"
         )
-    train = found["train"]
-    classes = int(train.labels.max(initial=-1)) + 1
-    if classes < least_classes:
-        raise DataError(f"{folder}: has {classes} classes, needs at least {least_classes}")
-    for part in held_out:
-        if part.labels.max(initial=0) >= classes:
-            raise DataError(
-                f"{folder}: a held-out image has label {part.labels.max()}, training has 0 ... {classes - 1}"
-            )
+    if found.num_classes < least_classes:
+        raise DataError(f"{folder}: has {found.num_classes} classes, needs at least {least_classes}")
     return ImageStream(
         name=folder.name,
-        train=StreamPart("train", train),
+        train=StreamPart("train", found.files["train"]),
         validation=StreamPart("validation", held_out[0]),
         test=StreamPart("test", held_out[-1]),
-        num_classes=classes,
+        num_classes=found.num_classes,
         image_size=image_size,
         augmentation=augmentation or ImageAugmentation(),
         workers=workers,
         max_corrupt=max_corrupt,
         source=folder.name,
     )
-
-
-def _parts(folder: Path) -> dict[str, ImageFiles]:
-    parquet = sorted(folder.glob("*.parquet"))
-    if parquet:
-        return {name: parquet_files(files) for name, files in parquet_parts(parquet).items()}
-    shards = sorted(folder.glob("*.tar"))
-    if shards:
-        return {name: tar_files(files) for name, files in parquet_parts(shards).items()}
-    train = folder / "train"
-    classes = sorted(entry.name for entry in train.iterdir() if entry.is_dir()) if train.is_dir() else []
-    if not classes:
-        raise DataError(f"{folder}: needs train/CLASS/*.jpg, train*.tar or train*.parquet")
-    names = {name: next((folder / n for n in names if (folder / n).is_dir()), None) for name, names in PARTS.items()}
-    return {name: folder_files(root, classes) for name, root in names.items() if root is not None}
