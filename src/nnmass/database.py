@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nnmass.errors import StoreError
+from nnmass.plain_text import plain
 
 _WAIT = 60.0  # seconds that a writer waits for another
 
@@ -80,6 +81,17 @@ class Database:
             raise StoreError(f"{self.path}: is a SQLite file, but not a {self.name}")
         elif version != self.version:
             raise StoreError(f"{self.path}: has version {version}, this program reads version {self.version}")
+        else:
+            self._check_tables(connection)
+
+    def _check_tables(self, connection: sqlite3.Connection) -> None:
+        """Refuse what this program does not make: views, triggers and computed columns do work when they are read."""
+        held = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND substr(name, 1, 7) != 'sqlite_'"
+        found = {sql for (sql,) in connection.execute(held)}
+        expected = {statement.replace("IF NOT EXISTS ", "") for statement in self.tables}
+        if found != expected:
+            other = plain(min(found - expected, default="fewer tables"), limit=80)
+            raise StoreError(f"{self.path}: is not a {self.name} as this program makes them: it holds {other}")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

@@ -91,3 +91,8 @@ class RefusedError(ModelError):
 def first_line(error: BaseException) -> str:
     """Say what an error says, without what follows the first line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def reason(error: BaseException) -> str:
+    """Say why something failed, in a line: of an `OSError` without its number and path, which messages name already."""
+    return getattr(error, "strerror", None) or first_line(error)

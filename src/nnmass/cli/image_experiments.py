@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nnmass.sweeps import RunStore
     from nnmass.training import TrainingConfig
 
-_JPEG = "The data is a JPEG re-encoding of CIFAR-10: accuracies lie somewhat below those on the original."
+_JPEG = "The data is a JPEG re-encoding of {}: accuracies lie somewhat below those on the original."
 _WHERE = {
     "cifar10": "put it below $NNMASS_DATA from https://www.cs.toronto.edu/~kriz/cifar.html or as Parquet",
     "cifar100": "put it below $NNMASS_DATA from https://www.cs.toronto.edu/~kriz/cifar.html or as Parquet",
@@ -62,7 +62,7 @@ def run(name: str, request: Request, scale: "Scale") -> dict[str, Any]:
     size = study.sizes[scale]
     data = _data(size, request)
     config, seeds = size.config(epochs=request.epochs), request.seeds or size.seeds
-    shown = f"{data.name} (JPEG re-encoding)" if "jpeg" in data.source else data.name
+    shown = f"{data.name} (JPEG re-encoding)" if data.jpeg_copy_of else data.name
     title = f"{name}, {scale}: {shown}, {config.epochs} epochs, {seeds} seeds"
     store = RunStore(request.folder / "runs.sqlite")
     bench = Bench(scale, study.networks(data, scale), data, store, config, seeds, title, request)
@@ -73,7 +73,7 @@ def run(name: str, request: Request, scale: "Scale") -> dict[str, Any]:
     else:
         outcome = _compression(study, bench)
     store.export(request.folder / "runs.csv")
-    said = [*outcome["verdict"], *([_JPEG] if "jpeg" in data.source else [])]
+    said = [*outcome["verdict"], *([_JPEG.format(data.jpeg_copy_of)] if data.jpeg_copy_of else [])]
     for sentence in said if not request.quiet else ():
         say(sentence)
     training = config.model_dump(mode="json")

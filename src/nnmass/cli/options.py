@@ -171,18 +171,22 @@ def fill_missing(table: "LatencyTable | None", blocks: "Iterable[Block]") -> Non
 
 def read_data(name: str, root: Path | None, segments: int, spec: "Specification | None" = None) -> "Dataset":
     """Load the data of a command; a folder of images is resized to what the specification reads."""
+    from nnmass.cli.output import saying_what_is_left_out
     from nnmass.data import load_data
 
     size = getattr(spec, "image_size", None)
-    return load_data(name, root=root, num_segments=segments, image_size=size)
+    with saying_what_is_left_out():
+        return load_data(name, root=root, num_segments=segments, image_size=size)
 
 
 def open_images(name: str, root: Path | None, image_size: int, workers: int) -> "ImageStream":
     """Open a folder of images as a stream; it may lie below that of the named data sets."""
+    from nnmass.cli.output import saying_what_is_left_out
     from nnmass.data import open_stream
 
     below = Path(root or os.environ.get("NNMASS_DATA") or ".") / name
-    return open_stream(below if below.is_dir() else name, image_size=image_size, workers=workers)
+    with saying_what_is_left_out():
+        return open_stream(below if below.is_dir() else name, image_size=image_size, workers=workers)
 
 
 def training_config(

@@ -1,6 +1,7 @@
 """What commands print: tables, JSON and progress bars."""
 
 import json
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from nnmass.plain_text import plain
+from nnmass.errors import DataWarning
+from nnmass.plain_text import one_line, plain
 
 console = Console()
 messages = Console(stderr=True)
@@ -52,6 +54,19 @@ def print_table(
     else:  # a file or a pipe has no width
         width = max(console.measure(table, options=_UNBOUNDED).maximum, heading.cell_len)
         Console(width=width).print(table)
+
+
+@contextmanager
+def saying_what_is_left_out() -> Iterator[None]:
+    """Print what reading data warns of, each once and on a line of standard error."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", DataWarning)
+        yield
+    for warning in found:
+        if not issubclass(warning.category, DataWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    for message in dict.fromkeys(str(w.message) for w in found if issubclass(w.category, DataWarning)):
+        messages.print(Text(f"note: {one_line(message)}"), soft_wrap=True)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ class Dataset:
         mean: per channel, subtracted from inputs (after uint8 is scaled to [0, 1]).
         std: per channel, divided by.
         source: where it came from, as results should say.
-        reencoded: of what it is a copy that is not exact, as "JPEG re-encoding of CIFAR-10"; None: not known of any.
+        jpeg_copy_of: the public data set whose images these are, re-encoded as JPEG: "CIFAR-10"; None: none is known.
 
     Raises:
         DataError: an empty part, unequal lengths or shapes, NaN or infinity, a label out of range.
@@ -65,7 +65,7 @@ class Dataset:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     source: str = ""
-    reencoded: str | None = None
+    jpeg_copy_of: str | None = None
 
     def __post_init__(self) -> None:
         for part in ("train", "validation", "test"):

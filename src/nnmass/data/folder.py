@@ -46,8 +46,7 @@ def load_folder(path: str | os.PathLike[str], *, image_size: int | None = None, 
     loader.tell_unreadable()
     train, validation, test = complete_parts(parts, where=str(folder))
     data = _normalised(Dataset(folder.name, train, validation, test, found.num_classes, source=str(folder)))
-    copied = known or recognised(data)
-    return replace(data, reencoded=f"JPEG re-encoding of {copied}") if copied and loader.all_jpeg else data
+    return replace(data, jpeg_copy_of=known or recognised(data)) if loader.all_jpeg else data
 
 
 def read_parquet(paths: Sequence[str | os.PathLike[str]], *, image_size: int | None = None) -> Split:

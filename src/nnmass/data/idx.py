@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.data.left_out import check_expansion
-from nnmass.errors import DataError, first_line
+from nnmass.errors import DataError, reason
 from nnmass.files import open_regular
 from nnmass.memory import require_memory
 
@@ -42,8 +42,7 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
             with gzip.GzipFile(fileobj=stream) as unzipped:
                 return _content(unzipped, path, packed=size)
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise DataError(f"{path}: cannot be read as an IDX file ({reason})") from None
+        raise DataError(f"{path}: cannot be read as an IDX file ({reason(error)})") from None
 
 
 def _content(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nnmass.data.images import MOST_BYTES, SUFFIXES
 from nnmass.data.left_out import is_hidden, is_note, tell, tell_left_out
-from nnmass.errors import DataError, ImageError, first_line
+from nnmass.errors import DataError, ImageError, reason
 from nnmass.files import read_bytes
 from nnmass.plain_text import plain
 
@@ -68,7 +68,7 @@ class FolderFiles:
         try:
             return read_bytes(self.paths[i], limit=MOST_BYTES, what="an image")
         except OSError as error:
-            raise ImageError(f"cannot be read ({error.strerror or first_line(error)})") from None
+            raise ImageError(f"cannot be read ({reason(error)})") from None
 
 
 def class_folders(root: Path) -> list[str]:

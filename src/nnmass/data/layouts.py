@@ -9,7 +9,7 @@ from nnmass.data.labels import agreed_classes
 from nnmass.data.left_out import is_hidden, is_note, tell
 from nnmass.data.parquet import parquet_files
 from nnmass.data.tar_shards import tar_files
-from nnmass.errors import DataError, first_line
+from nnmass.errors import DataError, reason
 from nnmass.memory import require_memory
 from nnmass.plain_text import plain
 
@@ -50,7 +50,7 @@ def find_images(folder: Path) -> ImageParts:
         found, names = _parts(folder)
     except OSError as error:
         where = error.filename or folder
-        raise DataError(f"{where}: cannot be read ({error.strerror or first_line(error)})") from None
+        raise DataError(f"{where}: cannot be read ({reason(error)})") from None
     classes, hidden = agreed_classes(
         {part: files.labels for part, files in found.items()},
         where=str(folder),

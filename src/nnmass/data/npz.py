@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nnmass.data.dataset import Dataset
 from nnmass.data.left_out import check_expansion
-from nnmass.errors import DataError, first_line
+from nnmass.errors import DataError, reason
 from nnmass.files import open_regular
 from nnmass.memory import bytes_text, require_memory
 from nnmass.plain_text import plain
@@ -55,8 +55,8 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
                 for name in wanted:
                     arrays[name] = _array(archive, held[name], where=f"{path}, {name}")
     except _UNREADABLE as error:
-        reason = plain(first_line(error).split(". ", 1)[0], limit=300)
-        raise DataError(f"{path}: cannot be read as a NumPy archive ({reason})") from None
+        why = plain(reason(error).split(". ", 1)[0], limit=300)
+        raise DataError(f"{path}: cannot be read as a NumPy archive ({why})") from None
     test = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
     return Dataset.from_arrays(arrays["x"], arrays["y"], test=test, name=Path(path).stem, source=str(path))
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from nnmass.data.labels import whole_numbers
 from nnmass.data.left_out import check_expansion
 from nnmass.data.parquet_pages import unpacked_bytes
-from nnmass.errors import DataError, first_line
+from nnmass.errors import DataError, reason
 from nnmass.files import open_regular
 from nnmass.memory import require_memory
 from nnmass.plain_text import plain
@@ -136,7 +136,7 @@ class _Opened:
             raise DataError(self._unreadable(error)) from None
 
     def _unreadable(self, error: BaseException) -> str:
-        return f"{self.path}: cannot be read as Parquet ({plain(first_line(error), limit=300)})"
+        return f"{self.path}: cannot be read as Parquet ({plain(reason(error), limit=300)})"
 
     def columns(self) -> tuple[str, str]:
         """Names of the columns of images and of labels."""

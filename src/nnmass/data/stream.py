@@ -61,7 +61,7 @@ class ImageStream:
         source: where it came from, as results should say.
         mean: per channel, of pixels in [0, 1]; ImageNet's.
         std: likewise.
-        reencoded: as of a `Dataset`; a stream is not looked through for it.
+        jpeg_copy_of: as of a `Dataset`; a stream is not looked through for it.
         skipped: where unreadable images lie.
     """
 
@@ -77,7 +77,7 @@ class ImageStream:
     source: str = ""
     mean: tuple[float, ...] = _IMAGENET_MEAN
     std: tuple[float, ...] = _IMAGENET_STD
-    reencoded: str | None = None
+    jpeg_copy_of: str | None = None
     skipped: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property

@@ -1,6 +1,7 @@
 """Images in the tar shards of WebDataset, found by their offsets, so that any can be read at once."""
 
 import json
+import os
 import re
 import tarfile
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from nnmass.data.images import MOST_BYTES, SUFFIXES
 from nnmass.data.labels import whole_numbers
 from nnmass.data.left_out import is_hidden, tell
-from nnmass.errors import DataError, ImageError, first_line
+from nnmass.errors import DataError, ImageError, reason
 from nnmass.files import open_regular
 from nnmass.memory import bytes_text
 from nnmass.plain_text import plain
@@ -57,7 +58,7 @@ class TarFiles:
                 stream.seek(offset)
                 return stream.read(size)
         except OSError as error:
-            raise ImageError(f"cannot be read ({first_line(error)})") from None
+            raise ImageError(f"cannot be read ({reason(error)})") from None
 
 
 @dataclass
@@ -83,7 +84,7 @@ def tar_files(shards: Sequence[Path]) -> TarFiles:
                 shard = _scan(stream, path)
                 labels += [_label(stream, shard.labels.get(key, {}), key, path) for key in shard.images]
         except _UNREADABLE as error:
-            raise DataError(f"{path}: cannot be read as a tar file ({first_line(error)})") from None
+            raise DataError(f"{path}: cannot be read as a tar file ({reason(error)})") from None
         members += [(k, *member) for member in shard.images.values()]
         without += len(shard.labels.keys() - shard.images.keys())
     if without:
@@ -93,12 +94,15 @@ def tar_files(shards: Sequence[Path]) -> TarFiles:
 
 
 def _scan(stream: BinaryIO, path: Path) -> _Shard:
-    shard, before = _Shard(), -1
+    shard, before, size = _Shard(), -1, os.fstat(stream.fileno()).st_size
     short_reads: Any = _ShortReads(stream)
     with tarfile.open(fileobj=short_reads, mode="r:") as archive:
         while (member := archive.next()) is not None:
             if member.offset <= before or member.size < 0:
                 raise tarfile.ReadError("members that lead back")
+            if member.isreg() and member.offset_data + member.size > size:
+                name = plain(member.name, limit=200)
+                raise DataError(f"{path}: was cut off: {name} ends at byte {member.offset_data + member.size:,}")
             before = member.offset
             archive.members = []  # type: ignore[attr-defined] # of millions of members, none is needed again
             _file(shard, member, path)
@@ -111,8 +115,9 @@ def _scan(stream: BinaryIO, path: Path) -> _Shard:
 
 def _file(shard: _Shard, member: tarfile.TarInfo, path: Path) -> None:
     """Put a member where it belongs; members that are neither images nor labels are passed over."""
-    parts = _NAME.fullmatch(member.name.removeprefix("./"))
-    if parts is None or any(is_hidden(folder) for folder in member.name.removeprefix("./").split("/")):
+    path_parts = [part for part in member.name.split("/") if part != "."]
+    parts = _NAME.fullmatch("/".join(path_parts))
+    if parts is None or any(is_hidden(part) for part in path_parts if part != ".."):
         return
     key, ending = parts[1], parts[2].lower()
     is_image = f".{ending}" in SUFFIXES
@@ -159,7 +164,7 @@ def _label(stream: BinaryIO, found: dict[str, Member], key: str, path: Path) -> 
     except KeyError:
         raise DataError(f"{where}: must hold a label (has no key label)") from None
     except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"{where}: must hold a label ({plain(first_line(error), limit=200)})") from None
+        raise DataError(f"{where}: must hold a label ({plain(reason(error), limit=200)})") from None
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or abs(value) >= 2**63:
         raise DataError(f"{where}: must hold a label (no whole number: {plain(value, limit=40)})")
     return int(value)
