@@ -38,7 +38,6 @@ _TURNS = {
 }
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _DAMAGED = (  # what Pillow raises for images that are damaged in one way or another
-    UnidentifiedImageError,
     OSError,
     ValueError,
     SyntaxError,
@@ -78,6 +77,9 @@ def open_image(content: bytes) -> Any:
                 return _upright(loaded, _turn(image))
     except Image.DecompressionBombError:  # of Pillow, which looks too
         raise ImageError(f"is too large: at most {MOST_PIXELS:,} pixels are read") from None
+    except UnidentifiedImageError:  # whose text names a place in memory
+        known = ", ".join(FORMATS)
+        raise ImageError(f"not an image that can be decoded (cannot identify image: none of {known})") from None
     except _DAMAGED as error:
         raise ImageError(f"not an image that can be decoded ({first_line(error)})") from None
 
