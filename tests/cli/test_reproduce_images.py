@@ -1,6 +1,9 @@
+import io
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -49,6 +52,27 @@ def test_imagenet_is_streamed_at_full_scale(nnmass, tmp_path):
     assert missing.code == 1
     assert missing.err.startswith("nnmass: imagenet: no such folder; put it below $NNMASS_DATA as train/CLASS/*.jpg")
     assert missing.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("folder", "form", "said"), [("my-jpeg", "jpg", False), ("cifar10", "jpg", True)])
+def test_a_jpeg_copy_of_cifar_is_said_to_be_one(nnmass, tmp_path, folder, form, said):
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(60):
+        stream = io.BytesIO()
+        Image.fromarray(rng.integers(256, size=(8, 8, 3)).astype(np.uint8)).save(stream, "JPEG")
+        rows.append({"bytes": stream.getvalue(), "path": None})
+    (tmp_path / folder).mkdir()
+    for part in ("train", "test"):
+        pq.write_table(
+            pa.table({"img": rows, "label": [i % 10 for i in range(60)]}), tmp_path / folder / f"{part}.parquet"
+        )
+    arguments = ("compress-cifar10", "--scale", "smoke", "--data", folder, "--data-root", tmp_path, "--workers", 1)
+    result = nnmass("reproduce", *arguments, "--out", tmp_path / "out", "--json")
+    assert result.code == 0, result.err
+    sentence = "The data is a JPEG re-encoding of CIFAR-10: accuracies lie somewhat below those on the original."
+    assert (sentence in result.json()["verdict"]) == said
+    assert ("JPEG" in (tmp_path / "out" / "summary.json").read_text()) == said
 
 
 def test_the_list_says_what_each_costs(nnmass):

@@ -1,3 +1,4 @@
+import io
 import os
 import struct
 import sys
@@ -5,9 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from nnmass.data import DATA_NAMES, Dataset, load_data
+from nnmass.data import DATA_NAMES, Dataset, load_data, reduced
 from nnmass.errors import DataError
 
 TRAIN, TEST = 5_040, 20
@@ -75,6 +79,46 @@ def test_idx_files_are_found_where_they_usually_lie(tmp_path, monkeypatch, name,
     assert (data.name, data.source, data.input_shape) == (name, folder, (1, 2, 2))
     for part in parts(data):
         np.testing.assert_array_equal(part.inputs[:, 0, 1, 1], part.labels * 3)
+
+
+def write_images(folder: Path, form: str, count: int = 40) -> None:
+    """Parquet files in the layout of the hub."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for part in ("train", "test"):
+        rows = []
+        for _ in range(count):
+            stream = io.BytesIO()
+            Image.fromarray(rng.integers(256, size=(8, 8, 3)).astype(np.uint8)).save(stream, form)
+            rows.append({"bytes": stream.getvalue(), "path": None})
+        table = pa.table({"img": rows, "label": [i % 10 for i in range(count)]})
+        pq.write_table(table, folder / f"{part}.parquet")
+
+
+@pytest.mark.parametrize(
+    ("folder", "asked", "form", "copy_of"),
+    [
+        ("cifar10", "cifar10", "PNG", None),
+        ("cifar10", "cifar10", "JPEG", "CIFAR-10"),
+        ("cifar10-jpeg", "cifar10", "PNG", None),
+        ("cifar100", "cifar100", "JPEG", "CIFAR-100"),
+        ("my-jpeg-photos", "my-jpeg-photos", "JPEG", None),
+        ("my-jpeg-photos", "my-jpeg-photos", "PNG", None),
+        ("cifar10-jpeg", "cifar10-jpeg", "JPEG", None),
+    ],
+)
+def test_copies_of_cifar_are_known_by_what_they_hold(tmp_path, folder, asked, form, copy_of):
+    """The name of a folder says nothing; images that were asked for as CIFAR's and come as JPEG are such a copy."""
+    write_images(tmp_path / folder, form)
+    data = load_data(asked, root=tmp_path, download=False)
+    assert data.jpeg_copy_of == copy_of
+    assert reduced(data, train=20).jpeg_copy_of == copy_of
+
+
+@pytest.mark.skipif("NNMASS_DATA" not in os.environ, reason="NNMASS_DATA is not set")
+def test_cifar10_is_recognised_wherever_it_lies(tmp_path):
+    (tmp_path / "pictures").symlink_to(Path(os.environ["NNMASS_DATA"]) / "cifar10-jpeg")
+    assert load_data(str(tmp_path / "pictures")).jpeg_copy_of == "CIFAR-10"
 
 
 def test_the_root_given_wins_over_the_environment(tmp_path, monkeypatch):

@@ -95,9 +95,9 @@ def folder_files(root: Path, classes: Sequence[str], *, training: bool = True) -
         found, left_out = _images(root / name)
         others += left_out
         if found and name not in classes:
-            raise DataError(f"{root}: class {plain(name, limit=80)!r} has no training images")
+            raise DataError(f"{root}: class '{plain(name, limit=80)}' has no training images")
         if not found and training and len(classes) > 1:
-            raise DataError(f"{root}: class folder {plain(name, limit=80)!r} holds no images{_instead(left_out)}")
+            raise DataError(f"{root}: class folder '{plain(name, limit=80)}' holds no images{_instead(left_out)}")
         paths += found
         labels += [classes.index(name)] * len(found) if found else []
     if not paths:
@@ -121,7 +121,7 @@ def _tell_uneven_kinds(paths: Sequence[str], labels: Sequence[int], classes: Seq
         if shares[most] >= _GIVEN_AWAY and shares[least] == 0:
             with_kind, without = (plain(classes[label], limit=80) for label in (most, least))
             tell(
-                f"{root}: {kind} files make up {shares[most]:.0%} of class {with_kind!r} and none of {without!r}: a "
+                f"{root}: {kind} files make up {shares[most]:.0%} of class '{with_kind}' and none of '{without}': a "
                 "network may learn how the files were made"
             )
             return

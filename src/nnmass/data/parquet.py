@@ -79,7 +79,7 @@ def parquet_files(paths: Sequence[str | os.PathLike[str]]) -> ParquetFiles:
             _check_rows(path, rows, first)
             start = first
             for group, count in enumerate(rows):
-                own = opened.read(group, column, fixed=8)
+                own = opened.read(group, column)
                 labels.append(_labels(own, where=f"{path}, column {column}, rows from {first - start}"))
                 if len(own) != count:
                     raise DataError(f"{path}: row group {group} states {count} rows, but has {len(own)}")
@@ -108,7 +108,8 @@ def _image_bytes(path: str, group: int) -> Any:
     """The encoded images of a row group."""
     with _Opened(path) as opened:
         column = opened.columns()[0]
-        return opened.read(group, f"{column}.bytes").combine_chunks().field("bytes")
+        read = opened.read(group, f"{column}.bytes")
+        return pa.chunked_array([chunk.field("bytes") for chunk in read.chunks])
 
 
 class _Opened:
@@ -152,19 +153,25 @@ class _Opened:
             raise DataError(f"{self.path}: column {label} must hold whole numbers, got {plain(kind, limit=200)}")
         return image, label
 
-    def read(self, group: int, leaf: str, *, fixed: int | None = None) -> Any:
-        """Read a column of a row group, once its pages have said how large it becomes."""
+    def read(self, group: int, leaf: str) -> Any:
+        """Read a column of a row group, once its pages have said how large it becomes.
+
+        Images that repeat are held once.
+        """
         meta = self.file.metadata.row_group(group)
         columns = [meta.column(k) for k in range(meta.num_columns)]
         column = next(found for found in columns if found.path_in_schema == leaf)
         where = f"{self.path}, row group {group}, {leaf}"
         try:
-            size = unpacked_bytes(self.stream, column, fixed=fixed)
+            size = unpacked_bytes(self.stream, column)
         except DataError as error:
             raise DataError(f"{self.path}: cannot be read as Parquet ({error})") from None
         check_expansion(column.total_compressed_size, size, where=where)
         require_memory(2 * size, where)
-        return self.file.read_row_group(group, columns=[leaf])[leaf.split(".", maxsplit=1)[0]]
+        file = self.file
+        if column.has_dictionary_page and column.physical_type == "BYTE_ARRAY":
+            file = pq.ParquetFile(os.fspath(self.path), metadata=self.file.metadata, read_dictionary=[leaf])
+        return file.read_row_group(group, columns=[leaf])[leaf.split(".", maxsplit=1)[0]]
 
     def _column(self, names: Sequence[str]) -> str:
         for name in names:

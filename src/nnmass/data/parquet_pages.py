@@ -1,58 +1,57 @@
 """What a column of a Parquet file takes in memory, told from the headers of its pages before any is unpacked.
 
-The metadata at the end of the file say too, but a damaged or hostile file may say one thing there and do another, and
-they do not say what repeated values of a dictionary become.
+The metadata at the end of the file say so too, but a damaged or hostile file may say one thing there and do another.
 """
 
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from nnmass.errors import DataError
 
 _HEADER_BYTES = (2**8, 2**20)  # read first, and at most
-_MOST_EMPTY_PAGES = 100
+_MOST_PAGES_WITHOUT_VALUES = 100
+_BYTES_PER_VALUE = 8  # a number, or where a text ends
 _MOST_FIELDS = 10_000
-_DICTIONARY, _DATA_V2 = 2, 3  # PageType of parquet.thrift; 0: DATA_PAGE
-_DICTIONARY_CODED = (2, 8)  # Encoding: PLAIN_DICTIONARY, RLE_DICTIONARY
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 _VARINTS = (4, 5, 6)  # I16, I32, I64
 
 
-def unpacked_bytes(stream: BinaryIO, column: Any, *, fixed: int | None = None) -> int:
-    """At most so many bytes a column chunk takes when it is read.
+def unpacked_bytes(stream: BinaryIO, column: Any) -> int:
+    """At most so many bytes a column chunk takes when it is read, texts and bytes of a dictionary once.
 
     Args:
         stream: the Parquet file.
         column: its `pyarrow.parquet.ColumnChunkMetaData`.
-        fixed: bytes of a value, where all have one size.
 
     Raises:
         DataError: page headers that cannot be read, or that say other numbers than the metadata.
     """
-    start = column.data_page_offset
+    position = column.data_page_offset
     if column.has_dictionary_page and column.dictionary_page_offset:
-        start = min(start, column.dictionary_page_offset)
-    position, end = start, start + column.total_compressed_size
-    largest_value = total = values = empty = 0
+        position = min(position, column.dictionary_page_offset)
+    end = position + column.total_compressed_size
+    total = values = without = 0
     while values < column.num_values:
         if not 0 <= position < end:
             raise DataError(f"the pages of column {column.path_in_schema} end too soon")
-        header, length = _page_header(stream, position)
-        packed, unpacked = header["packed"], header["unpacked"]
-        empty += header["values"] == 0
-        if min(packed, unpacked, header["values"]) < 0 or empty > _MOST_EMPTY_PAGES:
+        page, length = _page_header(stream, position)
+        without += page.values == 0
+        if min(page) < 0 or without > _MOST_PAGES_WITHOUT_VALUES:
             raise DataError(f"the pages of column {column.path_in_schema} have impossible sizes")
-        total += unpacked
-        if header["type"] == _DICTIONARY:
-            largest_value = unpacked if fixed is None else fixed
-        else:
-            values += header["values"]
-            if header["encoding"] in _DICTIONARY_CODED:
-                total += header["values"] * largest_value
-        position += length + packed
-    return total + 8 * values
+        total += page.unpacked
+        values += page.values
+        position += length + page.packed
+    return total + _BYTES_PER_VALUE * values
 
 
-def _page_header(stream: BinaryIO, position: int) -> tuple[dict[str, int], int]:
+class _Page(NamedTuple):
+    """What the header of a page says: bytes, and values that are no entries of a dictionary."""
+
+    unpacked: int
+    packed: int
+    values: int
+
+
+def _page_header(stream: BinaryIO, position: int) -> tuple[_Page, int]:
     """What the header of a page says, and its length."""
     for size in _HEADER_BYTES:
         stream.seek(position)
@@ -69,20 +68,14 @@ class _Reader:
     def __init__(self, content: bytes) -> None:
         self.content, self.position, self.fields = content, 0, 0
 
-    def page_header(self) -> tuple[dict[str, int], int]:
-        """Type, sizes, number of values and encoding of a page; and the length of its header."""
+    def page_header(self) -> tuple[_Page, int]:
+        """What a header says, and its length."""
         found = self._struct()
-        data = found.get(5) or found.get(8) or found.get(7) or {}
-        values = {
-            "type": found.get(1, -1),
-            "unpacked": found.get(2, -1),
-            "packed": found.get(3, -1),
-            "values": data.get(1, 0) if isinstance(data, dict) else -1,
-            "encoding": (data.get(4 if found.get(1) == _DATA_V2 else 2, 0)) if isinstance(data, dict) else 0,
-        }
-        if not all(isinstance(value, int) for value in values.values()):
+        data = found.get(5, found.get(8, {}))  # of a page of values, in the first or second version
+        page = found.get(2), found.get(3), data.get(1, 0) if isinstance(data, dict) else None
+        if not all(type(number) is int for number in page):
             raise DataError("a page header is damaged")
-        return values, self.position
+        return _Page(*page), self.position  # type: ignore[arg-type]
 
     def _byte(self) -> int:
         self.position += 1

@@ -24,6 +24,7 @@ _FUNCTIONS = {
     "numpy ndarray": "ndarray",
     "numpy dtype": "dtype",
     "_codecs encode": "encode",
+    "__builtin__ bytes": "bytes",
     "numpy.core.multiarray _reconstruct": "reconstruct",
     "numpy._core.multiarray _reconstruct": "reconstruct",
     "numpy.core.numeric _frombuffer": "frombuffer",
@@ -155,6 +156,8 @@ class _Machine:
                 self.stack.append(_ByteType())
             case "encode", (str() as text, "latin1" | "latin-1"):
                 self.stack.append(self.raw(text))
+            case "bytes", ():  # how old pickles say b""
+                self.stack.append(b"")
             case "frombuffer", ((bytes() | bytearray()) as raw, _ByteType(), tuple() as shape, "C"):
                 self.stack.append(_Array(_bytes_as_array(raw, shape)))
             case _:

@@ -152,7 +152,7 @@ def _label(stream: BinaryIO, found: dict[str, Member], key: str, path: Path) -> 
     shown = plain(key, limit=200)
     kind = next((kind for kind in _LABELS if kind in found), None)
     if kind is None:
-        raise DataError(f"{path}: image {shown!r} has no label; needs {shown}.cls or a .json with label")
+        raise DataError(f"{path}: image '{shown}' has no label; needs {shown}.cls or a .json with label")
     offset, size, name = found[kind]
     where = f"{path}:{plain(name, limit=200)}"
     if size > _MOST_LABEL_BYTES:
