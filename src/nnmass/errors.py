@@ -29,10 +29,6 @@ class ImageError(DataError):
     """One image cannot be read: damaged, cut off, too large, or of a kind that is not read."""
 
 
-class DataWarning(UserWarning):
-    """Something of a data set was left out, or looks wrong; the command line says it once."""
-
-
 class CheckpointError(NNMassError):
     """A checkpoint is damaged or belongs to another run."""
 

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnmass.data import Dataset, Split, set_apart
-from nnmass.errors import DataError, DataWarning
+from nnmass.data import Dataset, DataWarning, Split, set_apart
+from nnmass.errors import DataError
 
 
 def split(count: int = 4, *, classes: int = 2, shape: tuple[int, ...] = (3,)) -> Split:

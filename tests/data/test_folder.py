@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from nnmass.data import load_data, read_folder, read_npz
-from nnmass.errors import DataError, DataWarning
+from nnmass.data import DataWarning, load_data, read_folder, read_npz
+from nnmass.errors import DataError
 
 SHADES = {"cat": 40, "dog": 120, "eel": 200}
 

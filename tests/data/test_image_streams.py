@@ -152,7 +152,7 @@ def test_unreadable_images_are_skipped_and_listed(tmp_path, layout):
     assert all("cannot identify image" in why for why in stream.skipped.values())
     strict = open_stream(tmp_path / layout, image_size=16)
     with pytest.raises(
-        DataError, match=r"images? cannot be read, more than 0\.01 of all; the first is .*cannot identify"
+        DataError, match=r"images cannot be decoded, more than 0\.01 of all; the first is .*cannot identify"
     ):
         epoch(strict)
 

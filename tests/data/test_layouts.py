@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from nnmass.data import load_data, open_stream
-from nnmass.errors import DataError, DataWarning
+from nnmass.data import DataWarning, load_data, open_stream
+from nnmass.errors import DataError
 
 LAYOUTS = ("folder", "tar", "parquet")
 CLASSES = ("cat", "dog", "eel")
@@ -178,7 +178,7 @@ def test_more_than_one_image_in_a_hundred_that_cannot_be_read_is_refused(tmp_pat
     parts = {"train": samples(30), "val": samples(9)}
     parts["train"][4] = (broken, 1)
     found, _ = both(write(tmp_path / "data", layout, **parts))
-    assert "1 image cannot be read, more than 0.01 of all; the first is " in found
+    assert "1 images cannot be decoded, more than 0.01 of all; the first is " in found
     assert ": not an image that can be decoded (" in found
 
 

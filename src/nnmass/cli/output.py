@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from nnmass.errors import DataWarning
 from nnmass.plain_text import one_line, plain
 
 console = Console()
@@ -59,6 +58,8 @@ def print_table(
 @contextmanager
 def saying_what_is_left_out() -> Iterator[None]:
     """Print what reading data warns of, each once and on a line of standard error."""
+    from nnmass.data import DataWarning
+
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always", DataWarning)
         yield

@@ -5,6 +5,7 @@ from nnmass.data.catalogue import DATA_NAMES, load_data
 from nnmass.data.dataset import Dataset, Split, set_apart
 from nnmass.data.folder import read_folder, read_parquet
 from nnmass.data.idx import read_idx
+from nnmass.data.left_out import DataWarning
 from nnmass.data.npz import read_npz
 from nnmass.data.reduction import reduced
 from nnmass.data.stream import Data, ImageStream, StreamPart, open_stream
@@ -13,6 +14,7 @@ from nnmass.data.synthetic import circle, linear
 __all__ = [
     "DATA_NAMES",
     "Data",
+    "DataWarning",
     "Dataset",
     "ImageAugmentation",
     "ImageStream",

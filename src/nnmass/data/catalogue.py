@@ -50,7 +50,7 @@ def load_data(
     ``digits`` (scikit-learn's 8x8 digits), ``linear`` and ``circle`` (arXiv:1910.00780) need no files.  ``mnist``,
     ``fashion-mnist``, ``cifar10`` and ``cifar100`` are looked for below ``root``, else downloaded by torchvision.  Any
     other name is a path: a NumPy archive (``.npz`` with x and y), or a folder of images, WebDataset shards or Parquet
-    files, which may lie below ``root``.  What is left out of it is said as a `nnmass.errors.DataWarning`.
+    files, which may lie below ``root``.  What is left out of it is said as a `nnmass.data.DataWarning`.
 
     Args:
         name: a name or a path.

@@ -102,7 +102,7 @@ class Dataset:
     ) -> Self:
         """Make a data set of NumPy arrays or tensors.
 
-        A test part whose labels are all -1 is left out with a word (`nnmass.errors.DataWarning`), and so are classes
+        A test part whose labels are all -1 is left out with a word (`nnmass.data.DataWarning`), and so are classes
         without samples mentioned.
 
         Args:

@@ -24,7 +24,7 @@ def read_folder(path: str | os.PathLike[str], *, image_size: int | None = None) 
     Parts go by the names ``train``, ``test`` and ``validation`` (or ``valid``, ``val``), of files or folders. Folders
     of classes may also stand alone. What is missing is set apart: a fifth for testing, a tenth of the rest for
     validation. Images that cannot be read are left out, up to one in a hundred. What is left out is said as a
-    `nnmass.errors.DataWarning`.
+    `nnmass.data.DataWarning`.
 
     Args:
         path: the folder.

@@ -89,8 +89,8 @@ def refuse_too_many(unreadable: Mapping[str, str], total: int, share: float, *, 
     """
     if unreadable and len(unreadable) > share * total:
         name, why = next(iter(unreadable.items()))
-        count = "1 image" if len(unreadable) == 1 else f"{len(unreadable):,} images"
-        raise DataError(f"{where}: {count} cannot be read, more than {share:.3g} of all; the first is {name}: {why}")
+        count = f"{len(unreadable):,} images"
+        raise DataError(f"{where}: {count} cannot be decoded, more than {share:.3g} of all; the first is {name}: {why}")
 
 
 def _by_part(files: Sequence[Path]) -> dict[str, list[Path]]:

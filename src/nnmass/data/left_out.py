@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from nnmass.errors import DataError, DataWarning
+from nnmass.errors import DataError
 from nnmass.memory import bytes_text
 from nnmass.plain_text import plain
 
@@ -18,6 +18,10 @@ _NOTES = frozenset(
 """Endings of files that people and programs leave beside images: passed over without a word."""
 _JUNK = frozenset(("__MACOSX", "lost+found"))
 _FREE_BYTES, _MOST_EXPANSION = 2**28, 100
+
+
+class DataWarning(UserWarning):
+    """Something of a data set was left out, or looks wrong; the command line says it once."""
 
 
 def tell(message: str) -> None:
