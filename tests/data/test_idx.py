@@ -36,6 +36,7 @@ def test_what_is_written_is_read(tmp_path_factory, values, zipped):
     path.write_bytes(gzip.compress(idx(values)) if zipped else idx(values))
     result = read_idx(path)
     assert result.dtype == np.uint8
+    assert result.flags.writeable  # PyTorch takes no others without a word
     np.testing.assert_array_equal(result, values)
 
 
@@ -59,7 +60,7 @@ def test_files_that_end_in_their_header_are_refused(refused, length):
 def test_files_shorter_or_longer_than_stated_are_refused(refused):
     refused(idx(VALUES)[:-1], r"states the shape \(2, 3, 4\), but holds 23 values")
     refused(idx(VALUES) + b"x", r"states the shape \(2, 3, 4\), but holds 25 values")
-    refused(gzip.compress(idx(VALUES)[:-5]), r"states the shape \(2, 3, 4\), but holds 19 values")
+    refused(gzip.compress(idx(VALUES)[:-5]), r"states the shape \(2, 3, 4\), but holds 19")
 
 
 def test_sizes_beyond_64_bits_are_refused(refused):
@@ -87,7 +88,7 @@ def test_damaged_gzip_files_are_refused(refused):
 
 
 def test_no_more_is_unzipped_than_the_header_states(refused):
-    refused(gzip.compress(idx(VALUES) + bytes(10**6)), r"states the shape \(2, 3, 4\), but holds more than 24 values")
+    refused(gzip.compress(idx(VALUES) + bytes(10**6)), r"states the shape \(2, 3, 4\), but holds more than 24")
     large = b"\0\0\x08\x02" + struct.pack(">II", 2**16, 2**13)
     refused(gzip.compress(large + bytes(1000)), r"would grow from .* to 512\.0 MiB when it is unpacked")
 

@@ -2,6 +2,8 @@ import io
 import json
 import os
 import random
+import subprocess
+import sys
 import tarfile
 
 import numpy as np
@@ -11,8 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from nnmass.data import ImageAugmentation, open_stream
-from nnmass.errors import DataError
+from nnmass.data import ImageAugmentation, StreamPart, open_stream, read_folder
+from nnmass.data.image_files import FolderFiles
+from nnmass.errors import DataError, ResourceError
 
 CLASSES = ("ant", "bee", "cat")
 LAYOUTS = ("folder", "tar", "parquet")
@@ -234,3 +237,56 @@ def test_tiny_imagenet():
     images, labels = next(stream.batches(stream.train, batch_size=256, training=True))
     assert images.shape == (256, 3, 64, 64)
     assert len(labels.unique()) > 50
+
+
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+import numpy as np
+from nnmass.data import StreamPart, open_stream
+from nnmass.errors import ResourceError
+
+class Deadly:
+    labels = chunks = np.zeros(8, np.int64)
+    def name(self, i):
+        return str(i)
+    def read(self, i):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    stream = open_stream(sys.argv[1], image_size=16, workers=1)
+    try:
+        list(stream.batches(StreamPart("train", Deadly()), batch_size=4, training=False))
+    except ResourceError as error:
+        print(error)
+"""
+
+
+def test_a_decoding_process_that_is_killed_is_said_in_a_line(folders, tmp_path):
+    (tmp_path / "killed.py").write_text(KILLED)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "killed.py", folders["tar"]], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("a process that decodes images was ended (DataLoader worker"), done.stderr
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(("size", "message"), [(0, "at least 1 pixel, got 0"), (-3, "at least 1 pixel, got -3")])
+def test_images_have_a_size(folders, size, message):
+    for read in (open_stream, read_folder):
+        with pytest.raises(DataError, match=message):
+            read(folders["tar"], image_size=size)
+
+
+@pytest.mark.parametrize("size", [10**6, 10**9])
+def test_images_larger_than_memory_are_refused(folders, size):
+    for read in (open_stream, read_folder):
+        with pytest.raises(ResourceError, match=r"images of 1,000,000(,000)? × .* of memory; this machine has"):
+            read(folders["tar"], image_size=size)
+
+
+def test_batches_larger_than_memory_are_refused(folders):
+    stream = open_stream(folders["tar"], image_size=10**4)
+    part = StreamPart("train", FolderFiles([], np.zeros(10**6, np.int64)))
+    with pytest.raises(ResourceError, match=r"a batch: 1,000,000 images of 10,000 × 10,000 pixels: needs"):
+        next(stream.batches(part, batch_size=10**9, training=False))

@@ -95,3 +95,12 @@ def test_one_segment_has_nothing_to_tell_apart(generate, num_segments):
     message = f"{generate.__name__}: num_segments must be at least 2, got {num_segments}"
     with pytest.raises(DataError, match=message):
         generate(num_segments=num_segments)
+
+
+@pytest.mark.parametrize("generate", [linear, circle])
+@pytest.mark.parametrize("num_segments", [12_001, 10**9, 2**70])
+def test_more_segments_than_points_are_refused(generate, num_segments):
+    with pytest.raises(
+        DataError, match=f"num_segments must be at most 12,000, the training points, got {num_segments}"
+    ):
+        generate(num_segments=num_segments)

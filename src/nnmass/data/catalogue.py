@@ -13,7 +13,7 @@ from nnmass.data.folder import load_folder, read_folder
 from nnmass.data.idx import read_idx
 from nnmass.data.npz import read_npz
 from nnmass.data.synthetic import circle, linear
-from nnmass.errors import DataError, ModelError, first_line
+from nnmass.errors import DataError, ModelError, first_line, reason
 
 DATA_NAMES = ("digits", "linear", "circle", "mnist", "fashion-mnist", "cifar10", "cifar100")
 """What `load_data` knows by name."""
@@ -72,17 +72,27 @@ def load_data(
     if name in ("linear", "circle"):
         generate = linear if name == "linear" else circle
         return generate(num_segments=num_segments)
-    if name in _TORCHVISION:
-        return _with_files(name, Path(root or os.environ.get("NNMASS_DATA") or "."), download=download)
+    where = Path(root or os.environ.get("NNMASS_DATA") or ".")
+    try:
+        if name in _TORCHVISION:
+            return _with_files(name, where, download=download)
+        found = _at_path(name, where, image_size)
+    except OSError as error:
+        raise DataError(f"data {name!r} cannot be read ({reason(error)})") from None
+    if found is None:
+        raise DataError(f"data {name!r} is neither one of {', '.join(DATA_NAMES)} nor an existing folder or .npz file")
+    return found
+
+
+def _at_path(name: str, root: Path, image_size: int | None) -> Dataset | None:
     path = Path(name)
-    below = Path(root or os.environ.get("NNMASS_DATA") or ".") / name
-    if name and not path.is_dir() and below.is_dir():
-        return replace(read_folder(below, image_size=image_size), source=name)
+    if name and not path.is_dir() and (root / name).is_dir():
+        return replace(read_folder(root / name, image_size=image_size), source=name)
     if name and path.is_dir():
         return read_folder(path, image_size=image_size)
-    if path.suffix == ".npz" and path.is_file():
+    if path.suffix == ".npz" and path.exists():
         return read_npz(path)
-    raise DataError(f"data {name!r} is neither one of {', '.join(DATA_NAMES)} nor an existing folder or .npz file")
+    return None
 
 
 def _digits() -> Dataset:

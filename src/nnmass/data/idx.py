@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from nnmass.data.exact_reads import read_exactly
 from nnmass.data.left_out import check_expansion
 from nnmass.errors import DataError, reason
 from nnmass.files import open_regular
@@ -65,9 +66,5 @@ def _content(
         check_expansion(packed, count, where=str(path))
     elif held != count:
         raise DataError(f"{path}: states the shape {shape}, but holds {held} values")
-    require_memory(2 * count, str(path))
-    content = stream.read(count + 1)
-    if len(content) != count:
-        found = f"more than {count}" if len(content) > count else len(content)
-        raise DataError(f"{path}: states the shape {shape}, but holds {found} values")
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    require_memory(count, str(path))
+    return read_exactly(stream, count, where=f"{path}: states the shape {shape}").reshape(shape)

@@ -109,9 +109,8 @@ def _check(image: Any) -> None:
         raise ImageError(f"has {width} × {height} pixels, and holds nothing")
     if width * height > MOST_PIXELS:
         raise ImageError(f"is too large: at most {MOST_PIXELS:,} pixels are read, got {width} × {height}")
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise ImageError(f"holds {frames} pictures (an animation, or pages); needs one")
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise ImageError("holds several pictures (an animation, or pages); needs one")
 
 
 def _eight_bits(image: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.data.dataset import Dataset
+from nnmass.data.exact_reads import read_exactly
 from nnmass.data.left_out import check_expansion
 from nnmass.errors import DataError, reason
 from nnmass.files import open_regular
@@ -80,7 +81,7 @@ def _members(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> dict[str
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, *, where: str) -> npt.NDArray[Any]:
     check_expansion(info.compress_size, info.file_size, where=where)
-    require_memory(2 * info.file_size, where)
+    require_memory(info.file_size, where)
     with archive.open(info) as stream:
         version = np.lib.format.read_magic(stream)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -93,8 +94,5 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, *, where: str) -> np
         if min(shape, default=0) < 0 or wanted > info.file_size:
             has = bytes_text(info.file_size)
             raise DataError(f"{where}: states the shape {plain(shape, limit=80)} of {dtype}, but has {has}")
-        content = stream.read(wanted + 1)
-    if len(content) != wanted:
-        held = "more" if len(content) > wanted else f"{len(content):,}"
-        raise DataError(f"{where}: states {wanted:,} bytes of data, but holds {held}")
-    return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
+        content = read_exactly(stream, wanted, where=f"{where}: states {wanted} bytes of values")
+    return content.view(dtype).reshape(shape, order="F" if fortran else "C")

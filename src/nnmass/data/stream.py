@@ -151,8 +151,10 @@ def _next_batch(loaded: Iterator["_Batch | DataError"]) -> "_Batch | None":
         found = next(loaded)
     except StopIteration:
         return None
-    except RuntimeError as error:  # as PyTorch says that one of its processes was killed
-        raise ResourceError(f"a process that decodes images has ended: {first_line(error)}") from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise ResourceError(f"a process that decodes images was ended ({first_line(error)})") from None
     if isinstance(found, DataError):
         raise found
     return found

@@ -26,7 +26,7 @@ def linear(*, num_segments: int = 20, seed: int = 0) -> Dataset:
         seed: draws the points.
 
     Raises:
-        DataError: fewer than 2 segments.
+        DataError: fewer than 2 segments, or more than training points.
     """
 
     def points(positions: FloatArray, _: np.random.Generator) -> FloatArray:
@@ -50,7 +50,7 @@ def circle(*, num_segments: int = 20, seed: int = 0) -> Dataset:
         seed: draws the points.
 
     Raises:
-        DataError: fewer than 2 segments.
+        DataError: fewer than 2 segments, or more than training points.
     """
 
     def points(radii: FloatArray, generator: np.random.Generator) -> FloatArray:
@@ -63,6 +63,8 @@ def circle(*, num_segments: int = 20, seed: int = 0) -> Dataset:
 def _dataset(name: str, points: _Points, num_segments: int, seed: int) -> Dataset:
     if num_segments < 2:
         raise DataError(f"{name}: num_segments must be at least 2, got {num_segments}")
+    if num_segments > TRAIN:
+        raise DataError(f"{name}: num_segments must be at most {TRAIN:,}, the training points, got {num_segments}")
     generator = np.random.default_rng(seed)
 
     def split(count: int) -> Split:
