@@ -59,10 +59,9 @@ def test_labels_of_the_test_part_are_classes_of_the_training_part(label):
         Dataset.from_arrays(np.zeros((20, 2)), [0, 1] * 10, test=(np.ones((3, 2)), [0, label, 1]))
 
 
-def test_a_test_part_of_secret_labels_is_left_out_with_a_word():
-    with pytest.warns(DataWarning, match="arrays: the test part is left out: all its labels are -1"):
-        data = Dataset.from_arrays(np.zeros((20, 2)), [0, 1] * 10, test=(np.ones((3, 2)), [-1] * 3))
-    assert [len(data.train), len(data.validation), len(data.test)] == [15, 1, 4]
+def test_a_test_part_of_secret_labels_is_refused():
+    with pytest.raises(DataError, match="arrays, test: all labels are -1, as where they are secret"):
+        Dataset.from_arrays(np.zeros((20, 2)), [0, 1] * 10, test=(np.ones((3, 2)), [-1] * 3))
 
 
 def test_classes_without_samples_are_mentioned():

@@ -146,15 +146,13 @@ def test_whole_floats_are_labels(tmp_path, layout):
 
 
 @pytest.mark.parametrize("layout", ["tar", "parquet"])
-def test_a_test_part_whose_labels_are_secret_is_left_out(tmp_path, layout):
+def test_a_test_part_whose_labels_are_secret_is_refused(tmp_path, layout):
     secret = [(content, -1) for content, _ in samples(5)]
-    folder = write(tmp_path / "data", layout, train=samples(30), val=samples(9), test=secret)
-    message = "the test part is left out: all its labels are -1, which means that they are secret"
-    with pytest.warns(DataWarning, match=message):
-        stream = open_stream(folder, image_size=8)
-    assert stream.test.files is stream.validation.files
-    with pytest.warns(DataWarning, match=message):
-        assert [len(load_data(str(folder)).test), len(stream.test)] == [6, 9]
+    found, said = both(write(tmp_path / "data", layout, train=samples(30), val=samples(9), test=secret))
+    message = r"test: all labels are -1, as where they are secret: leave this part out; labels must lie in 0"
+    with pytest.raises(DataError, match=message):
+        raise DataError(found)
+    assert said == []
 
 
 @pytest.mark.parametrize("layout", ["tar", "parquet"])

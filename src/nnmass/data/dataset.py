@@ -102,8 +102,7 @@ class Dataset:
     ) -> Self:
         """Make a data set of NumPy arrays or tensors.
 
-        A test part whose labels are all -1 is left out with a word (`nnmass.data.DataWarning`), and so are classes
-        without samples mentioned.
+        Classes without samples are mentioned as a `nnmass.data.DataWarning`.
 
         Args:
             inputs: (samples, ...), numbers; uint8 is taken as images with values 0 ... 255.
@@ -120,9 +119,8 @@ class Dataset:
         if test is not None:
             parts["test"] = _split(*test, where=f"{name}, test")
         given = {part: split.labels for part, split in parts.items()}
-        classes, hidden = agreed_classes(given, where=name, spot=lambda _, i: f"sample {i}", classes=num_classes)
-        known = {part: split for part, split in parts.items() if part not in hidden}
-        return cls(name, *complete_parts(known, where=name), classes, source=source)
+        classes = agreed_classes(given, where=name, spot=lambda _, i: f"sample {i}", classes=num_classes)
+        return cls(name, *complete_parts(parts, where=name), classes, source=source)
 
     @classmethod
     def from_torch(cls, dataset: Sequence[Any], *, test: Sequence[Any] | None = None, name: str = "torch") -> Self:

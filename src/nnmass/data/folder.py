@@ -121,7 +121,7 @@ class _Loader:
             image = decode_image(content, size=self.image_size)
         except ImageError as error:
             self.unreadable[files.name(i)] = str(error)
-            refuse_too_many(self.unreadable, self.total, MAX_CORRUPT, where=self.where)
+            refuse_too_many(self.unreadable, total=self.total, share=MAX_CORRUPT, where=self.where)
             return None
         self.all_jpeg = self.all_jpeg and is_jpeg(content)
         return image

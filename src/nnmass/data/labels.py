@@ -9,8 +9,7 @@ from nnmass.data.left_out import tell
 from nnmass.errors import DataError
 from nnmass.plain_text import plain
 
-HIDDEN = -1
-"""The label that public data sets give a test part whose labels are kept secret."""
+_SECRET = -1  # the label that public data sets give a test part whose labels are kept secret
 _MOST_UNUSED = 1_000
 """Classes without an image that are taken for gaps in the numbering, and no mistake."""
 _UNUSED_PER_USED = 10
@@ -48,8 +47,8 @@ def agreed_classes(
     spot: Callable[[str, int], str],
     classes: int | None = None,
     names: Sequence[str] | None = None,
-) -> tuple[int, list[str]]:
-    """Check the labels of a data set's parts against each other.
+) -> int:
+    """Check the labels of a data set's parts against each other, and return the number of classes.
 
     Args:
         parts: labels by part; ``train`` is among them.
@@ -58,30 +57,25 @@ def agreed_classes(
         classes: how many there are; by default the training part decides: its largest label + 1.
         names: of the classes, where they have any.
 
-    Returns:
-        Number of classes, and the parts whose labels are hidden (all -1), which are to be left out.
-
     Raises:
         DataError: a label outside the classes, or numbers of classes with huge gaps.
     """
-    train, hidden = parts["train"], []
+    train = parts["train"]
     if classes is None:
         rule = "labels must be whole numbers from 0"
         _refuse(train < 0, train, f"{where}, train", rule, lambda i: spot("train", i))
         classes = _counted_classes(train, where=where, spot=spot)
         _tell_missing(np.bincount(train, minlength=classes) == 0, where=f"{where}, train", names=names)
     for part, labels in parts.items():
-        if part != "train" and len(labels) and (labels == HIDDEN).all():
-            tell(f"{where}: the {part} part is left out: all its labels are {HIDDEN}, which means that they are secret")
-            hidden.append(part)
-            continue
         outside = (labels < 0) | (labels >= classes)
         rule = f"labels must lie in 0 ... {classes - 1}"
+        if part != "train" and len(labels) and (labels == _SECRET).all():
+            rule = f"all labels are {_SECRET}, as where they are secret: leave this part out; {rule}"
         _refuse(outside, labels, f"{where}, {part}", rule, lambda i, part=part: spot(part, i))  # type: ignore[misc]
         if part != "train":
             own, known = (np.bincount(numbers, minlength=classes) for numbers in (labels, train))
             _tell_missing((own == 0) & (known > 0), where=f"{where}, {part}", names=names)
-    return classes, hidden
+    return classes
 
 
 def _refuse(

@@ -51,14 +51,14 @@ def find_images(folder: Path) -> ImageParts:
     except OSError as error:
         where = error.filename or folder
         raise DataError(f"{where}: cannot be read ({reason(error)})") from None
-    classes, hidden = agreed_classes(
+    classes = agreed_classes(
         {part: files.labels for part, files in found.items()},
         where=str(folder),
         spot=lambda part, i: found[part].name(i),
         classes=None if names is None else len(names),
         names=names,
     )
-    return ImageParts({part: files for part, files in found.items() if part not in hidden}, classes)
+    return ImageParts(found, classes)
 
 
 def check_image_size(image_size: int, *, what: str) -> None:
@@ -81,7 +81,7 @@ def require_pixels(count: int, channels: int, height: int, width: int, *, what: 
     require_memory(_BYTES_PER_VALUE * count * channels * height * width, f"{what}: {sides}")
 
 
-def refuse_too_many(unreadable: Mapping[str, str], total: int, share: float, *, where: str) -> None:
+def refuse_too_many(unreadable: Mapping[str, str], *, total: int, share: float, where: str) -> None:
     """Refuse a data set of which too much cannot be read.
 
     Raises:

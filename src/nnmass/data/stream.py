@@ -3,10 +3,10 @@
 import hashlib
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -131,8 +131,11 @@ class ImageStream:
         require_pixels(min(batch_size, len(part)), 3, side, side, what=f"{self.name}, a batch")
         order = _order(part.files, seed, epoch) if training else np.arange(len(part))
         plans = [order[i : i + batch_size][rank::world] for i in range(start * batch_size, len(order), batch_size)]
-        jobs = _Jobs(part.files, order, plans, self.augmentation, self.image_size, (seed, epoch) if training else None)
-        options: dict[str, Any] = {"generator": torch.Generator()}  # the caller's random numbers stay where they are
+        total = len(self.train) + len(self.validation)
+        options: dict[str, Any] = {"augmentation": self.augmentation, "image_size": self.image_size}
+        options |= {"refuse": partial(refuse_too_many, total=total, share=self.max_corrupt, where=self.name)}
+        jobs = _Jobs(part.files, order, plans, seed=(seed, epoch) if training else None, **options)
+        options = {"generator": torch.Generator()}  # the caller's random numbers stay where they are
         if self.workers:
             options |= {"num_workers": self.workers, "prefetch_factor": 2, "multiprocessing_context": "forkserver"}
             options |= {"pin_memory": torch.cuda.is_available()}  # a thread then fetches them while the GPU computes
@@ -140,8 +143,7 @@ class ImageStream:
         while (batch := _next_batch(loaded)) is not None:
             images, labels, unreadable = batch
             self.skipped.update(unreadable)
-            total = len(self.train) + len(self.validation)
-            refuse_too_many(self.skipped, total, self.max_corrupt, where=self.name)
+            jobs.refuse(self.skipped)
             yield images, labels
 
 
@@ -175,6 +177,7 @@ class _Jobs(TorchDataset[_Batch | DataError]):
     plans: Sequence[npt.NDArray[np.int64]]
     augmentation: ImageAugmentation
     image_size: int
+    refuse: Callable[[Mapping[str, str]], None]
     seed: tuple[int, int] | None
 
     def __len__(self) -> int:
@@ -209,6 +212,7 @@ class _Jobs(TorchDataset[_Batch | DataError]):
                 return candidate, open_image(self.files.read(candidate)).convert("RGB")
             except ImageError as error:
                 unreadable[self.files.name(candidate)] = str(error)
+                self.refuse(unreadable)
         raise DataError(f"{self.files.name(i)}: no image of this part can be decoded")
 
 
