@@ -143,6 +143,15 @@ def test_idx_files_that_do_not_match_are_refused(tmp_path):
         load_data("mnist", root=tmp_path, download=False)
 
 
+@pytest.mark.parametrize("count", [0, 1, 5_000])
+def test_too_few_images_to_validate_on_are_refused(tmp_path, count):
+    write_mnist(tmp_path / "mnist")
+    for kind, values in (("images-idx3", np.zeros((count, 2, 2))), ("labels-idx1", np.zeros(count))):
+        write_idx(tmp_path / "mnist" / f"train-{kind}-ubyte", values)
+    with pytest.raises(DataError, match=f"mnist: has {count:,} training images, too few to set 5,000 apart"):
+        load_data("mnist", root=tmp_path, download=False)
+
+
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10", "cifar100"])
 def test_missing_files_are_not_downloaded_unasked(tmp_path, monkeypatch, name):
     monkeypatch.setitem(sys.modules, "torchvision.datasets", None)

@@ -34,6 +34,7 @@ _CIFAR = {
         "CIFAR-100",
     ),
 }
+_VALIDATION = 5_000  # images of MNIST and CIFAR
 _TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
 
 
@@ -130,7 +131,7 @@ def _idx_files(name: str, root: Path) -> Dataset | None:
         paths = {key: path for key, path in found.items() if path is not None}
         if len(paths) == len(found):
             parts = [_idx_split(paths[part, "images-idx3"], paths[part, "labels-idx1"]) for part in ("train", "t10k")]
-            train, validation = set_apart(parts[0], 5_000)
+            train, validation = _train_and_validation(parts[0], name)
             return Dataset(name, train, validation, parts[1], 10, source=_source(folder, root))
         if paths:
             missing = next(f"{part}-{kind}-ubyte" for (part, kind), path in found.items() if path is None)
@@ -154,7 +155,7 @@ def _cifar_files(name: str, root: Path) -> Dataset | None:
             _joined([read_cifar_batch(folder / file, label_key=label_key) for file in files])
             for files in (train_files, test_files)
         )
-        train, validation = set_apart(whole, 5_000)
+        train, validation = _train_and_validation(whole, name)
         classes = 10 if name == "cifar10" else 100
         return Dataset(name, train, validation, test, classes, mean, std, _source(folder, root))
     for folder in sorted(root.glob(f"{name}*")):
@@ -163,6 +164,12 @@ def _cifar_files(name: str, root: Path) -> Dataset | None:
                 load_folder(folder, known=title), name=name, mean=mean, std=std, source=_source(folder, root)
             )
     return None
+
+
+def _train_and_validation(whole: Split, name: str) -> tuple[Split, Split]:
+    if len(whole) <= _VALIDATION:
+        raise DataError(f"{name}: has {len(whole):,} training images, too few to set {_VALIDATION:,} apart")
+    return set_apart(whole, _VALIDATION)
 
 
 def _joined(parts: list[Split]) -> Split:
