@@ -185,7 +185,9 @@ def test_fewer_are_left_out_and_counted(tmp_path, layout):
     parts = {"train": samples(300), "val": samples(9)}
     parts["train"][4] = (b"no image", 1)
     folder = write(tmp_path / "data", layout, **parts)
-    with pytest.warns(DataWarning, match="1 images were left out; the first is .*: not an image that can be decoded"):
+    with pytest.warns(
+        DataWarning, match="1 image left out, as unreadable; the first is .*: not an image that can be decoded"
+    ):
         data = load_data(str(folder))
     assert len(data.train) + len(data.test) == 299
     stream = open_stream(folder, image_size=8)
@@ -290,7 +292,7 @@ def no_training(folder):
 
 REFUSED = {
     empty_class: "class folder 'ant' holds no images",
-    class_of_other_files: "class folder 'ant' holds no images, but 1 other files such as a.heic",
+    class_of_other_files: "class folder 'ant' holds no images, but 1 other file such as a.heic",
     only_held_out: "class 'fox' has no training images",
     two_validations: "has validation and val, which are the same part; keep one",
     no_training: "needs train/CLASS/*.jpg, train*.tar or train*.parquet, has test, val",
@@ -337,9 +339,9 @@ def uneven_kinds(folder):
 
 
 SAID = {
-    left_out_files: "train: 5 files were left out, as they are no images that are read (.heic 4, no ending 1)",
-    loose_images: "train: 3 files were left out, as they lie in no class folder (.png 3)",
-    other_parts: "1 folders beside its parts were left out (extra)",
+    left_out_files: "train: 5 files left out, of a kind that is not read (.heic 4, no ending 1)",
+    loose_images: "train: 3 files left out, in no class folder (.png 3)",
+    other_parts: "1 folder beside its parts left out (extra)",
     round_link: "up: is a link to a folder that is read already, or that it lies in; it was left out",
     two_links_round: "again: is a link to a folder that is read already, or that it lies in; it was left out",
     uneven_kinds: "train: .png files make up 100% of class 'dog' and none of 'cat': a network may learn how",
@@ -373,7 +375,7 @@ def test_what_lies_beside_parquet_files_is_said(tmp_path):
     (folder / "._train-0.parquet").write_bytes(b"nothing")
     found, said = both(folder)
     assert found == (3, 30, 9)
-    assert said == [f"{folder}: only its .parquet files are read; 1 folders or shards were left out (more)"]
+    assert said == [f"{folder}: only its .parquet files are read; 1 folder or shard left out (more)"]
 
 
 def shards(folder: Path, members: list[tuple[str, bytes]]) -> Path:
@@ -433,7 +435,7 @@ def test_labels_without_an_image_are_counted(tmp_path):
     members += [("6.heic", b"nothing"), ("6.cls", b"1"), ("7.cls", b"0")]
     found, said = both(shards(tmp_path / "data", members))
     assert (found, len(said)) == ((2, 6, 6), 2)
-    assert "2 samples of train-0.tar, … were left out: a label, but no image" in said[0]
+    assert "2 samples of train-0.tar, … left out: a label, but no image" in said[0]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.8])

@@ -13,7 +13,7 @@ from nnmass.data.dataset import Dataset, Split, complete_parts
 from nnmass.data.image_files import ImageFiles
 from nnmass.data.images import decode_image, is_jpeg
 from nnmass.data.layouts import MAX_CORRUPT, check_image_size, find_images, refuse_too_many, require_pixels
-from nnmass.data.left_out import tell
+from nnmass.data.left_out import counted, tell
 from nnmass.data.parquet import parquet_files
 from nnmass.errors import DataError, ImageError
 
@@ -113,7 +113,8 @@ class _Loader:
         """Say how many images were left out."""
         if self.unreadable:
             name, why = next(iter(self.unreadable.items()))
-            tell(f"{self.where}: {len(self.unreadable):,} images were left out; the first is {name}: {why}")
+            count = counted(len(self.unreadable), "image")
+            tell(f"{self.where}: {count} left out, as unreadable; the first is {name}: {why}")
 
     def _image(self, files: ImageFiles, i: int) -> npt.NDArray[np.uint8] | None:
         try:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.data.images import MOST_BYTES, SUFFIXES
-from nnmass.data.left_out import is_hidden, is_note, tell, tell_left_out
+from nnmass.data.left_out import counted, is_hidden, is_note, tell, tell_left_out
 from nnmass.errors import DataError, ImageError, reason
 from nnmass.files import read_bytes
 from nnmass.plain_text import plain
@@ -103,8 +103,8 @@ def folder_files(root: Path, classes: Sequence[str], *, training: bool = True) -
     if not paths:
         raise DataError(f"{root}: no image files ({', '.join(sorted(SUFFIXES))}) in its class folders")
     loose = [entry.name for entry in os.scandir(root) if not entry.is_dir() and not is_hidden(entry.name)]
-    tell_left_out((name for name in loose if not is_note(name)), where=str(root), why="as they lie in no class folder")
-    tell_left_out(others, where=str(root), why="as they are no images that are read")
+    tell_left_out((name for name in loose if not is_note(name)), where=str(root), why="in no class folder")
+    tell_left_out(others, where=str(root), why="of a kind that is not read")
     if training:
         _tell_uneven_kinds(paths, labels, classes, root)
     return FolderFiles(paths, np.array(labels, np.int64))
@@ -128,7 +128,11 @@ def _tell_uneven_kinds(paths: Sequence[str], labels: Sequence[int], classes: Seq
 
 
 def _instead(left_out: Sequence[str]) -> str:
-    return f", but {len(left_out):,} other files such as {plain(Path(left_out[0]).name, limit=80)}" if left_out else ""
+    return (
+        f", but {counted(len(left_out), 'other file')} such as {plain(Path(left_out[0]).name, limit=80)}"
+        if left_out
+        else ""
+    )
 
 
 def _images(folder: Path) -> tuple[list[str], list[str]]:

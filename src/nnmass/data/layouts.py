@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnmass.data.image_files import ImageFiles, class_folders, folder_files
 from nnmass.data.labels import agreed_classes
-from nnmass.data.left_out import is_hidden, is_note, tell
+from nnmass.data.left_out import counted, is_hidden, is_note, tell
 from nnmass.data.parquet import parquet_files
 from nnmass.data.tar_shards import tar_files
 from nnmass.errors import DataError, reason
@@ -142,7 +142,7 @@ def _roots(folder: Path) -> dict[str, Path]:
         raise DataError(f"{folder}: needs train/CLASS/*.jpg, train*.tar or train*.parquet, has {', '.join(folders)}")
     if others:
         shown = ", ".join(plain(name, limit=40) for name in others[:3])
-        tell(f"{folder}: {len(others):,} folders beside its parts were left out ({shown})")
+        tell(f"{folder}: {counted(len(others), 'folder')} beside its parts left out ({shown})")
     return roots
 
 
@@ -150,4 +150,4 @@ def _tell_others(others: Sequence[Path], suffix: str, folder: Path) -> None:
     files = [entry for entry in others if entry.is_dir() or entry.suffix == ".tar"]
     if files:
         shown = ", ".join(plain(entry.name, limit=40) for entry in files[:3])
-        tell(f"{folder}: only its {suffix} files are read; {len(files):,} folders or shards were left out ({shown})")
+        tell(f"{folder}: only its {suffix} files are read; {counted(len(files), 'folder or shard')} left out ({shown})")

@@ -29,6 +29,16 @@ def tell(message: str) -> None:
     warnings.warn(message, DataWarning, stacklevel=2)
 
 
+def counted(count: int, noun: str) -> str:
+    """Say how many, with the noun in its right number.
+
+    Examples:
+        >>> counted(1, "file"), counted(2000, "file")
+        ('1 file', '2,000 files')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is none of the data: ``.ipynb_checkpoints``, ``.DS_Store``, ``__MACOSX``."""
     return name.startswith(".") or name in _JUNK
@@ -44,7 +54,7 @@ def tell_left_out(names: Iterable[str], *, where: str, why: str) -> None:
     endings = Counter(PurePath(name).suffix.lower() or "no ending" for name in names)
     if endings:
         counts = ", ".join(f"{plain(ending, limit=20)} {count:,}" for ending, count in endings.most_common(5))
-        tell(f"{where}: {endings.total():,} files were left out, {why} ({counts})")
+        tell(f"{where}: {counted(endings.total(), 'file')} left out, {why} ({counts})")
 
 
 def check_expansion(packed: int, unpacked: int, *, where: str) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nnmass.data.images import MOST_BYTES, SUFFIXES
 from nnmass.data.labels import whole_numbers
-from nnmass.data.left_out import is_hidden, tell
+from nnmass.data.left_out import counted, is_hidden, tell
 from nnmass.errors import DataError, ImageError, reason
 from nnmass.files import open_regular
 from nnmass.memory import bytes_text
@@ -88,7 +88,7 @@ def tar_files(shards: Sequence[Path]) -> TarFiles:
         members += [(k, *member) for member in shard.images.values()]
         without += len(shard.labels.keys() - shard.images.keys())
     if without:
-        tell(f"{shards[0].parent}: {without:,} samples of {shards[0].name}, … were left out: a label, but no image")
+        tell(f"{shards[0].parent}: {counted(without, 'sample')} of {shards[0].name}, … left out: a label, but no image")
     where = f"{shards[0].parent}/{shards[0].name}, …"
     return TarFiles([str(path) for path in shards], members, whole_numbers(labels, where=where))
 
