@@ -111,10 +111,8 @@ def faults(arguments: list[str], found: dict[str, Any]) -> list[str]:
         told.append("traceback")
     if found["bytes"] > MEMORY:
         told.append("memory")
-    lines = found["err"].splitlines()
-    if found["code"] in (1, 2) and [line.startswith("nnmass: ") for line in lines].count(True) != 1:
-        told.append("not one line")
-    if found["code"] == 2 and len(lines) != 1:
+    lines = [line for line in found["err"].splitlines() if not line.startswith("note: ")]
+    if found["code"] in (1, 2) and (len(lines) != 1 or not lines[0].startswith("nnmass: ")):
         told.append("not one line")
     if any(character in found["err"] + found["out"] for character in "\x1b\u202e\x07"):
         told.append("unescaped")

@@ -46,7 +46,7 @@ def test_too_little_memory_is_one_line(monkeypatch, capsys):
 def test_a_warning_is_one_line(monkeypatch, capsys):
     code, said = run(monkeypatch, capsys, UserWarning("first\nsecond"))
     assert code == 0
-    assert said == "nnmass: warning: first second\n"
+    assert said == "note: first second\n"
 
 
 def test_a_reader_that_leaves_is_no_mistake():

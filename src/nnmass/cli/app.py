@@ -76,7 +76,7 @@ def main() -> None:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Show a warning as one line, without the place in the code that raised it."""
-    print(f"nnmass: warning: {one_line(message, limit=400)}", file=sys.stderr)
+    print(f"note: {one_line(message, limit=400)}", file=sys.stderr)
 
 
 def _report(error: Exception) -> NoReturn:
