@@ -227,7 +227,7 @@ def test_the_label_of_a_data_set_tells_it_from_others_of_the_same_name_and_size(
         ({"seeds": []}, "a sweep needs specifications and seeds, got 4 and 0"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"stack_size": 0}, "stack_size must be at least 1, got 0"),
-        ({"seeds": [0, -1]}, "seed must be at least 0, got -1"),
+        ({"seeds": [0, -1]}, "seed must lie in 0 … 2⁶³ - 1, got -1"),
     ],
 )
 def test_options_out_of_range_are_refused(images, store, values, message):
