@@ -39,8 +39,8 @@ def print_table(
         rows: their texts.
         wrapped: text columns that take what room is left on a terminal; by default all but the first may.
     """
-    heading = Text(plain(title), style="bold")
-    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    say(title, style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for i, column in enumerate(columns):
         kept = i == 0 if wrapped is None else column not in wrapped
         left = i == 0 or column in (wrapped or ())
@@ -51,8 +51,7 @@ def print_table(
     if console.is_terminal:
         console.print(table)
     else:  # a file or a pipe has no width
-        width = max(console.measure(table, options=_UNBOUNDED).maximum, heading.cell_len)
-        Console(width=width).print(table)
+        Console(width=console.measure(table, options=_UNBOUNDED).maximum).print(table)
 
 
 @contextmanager
