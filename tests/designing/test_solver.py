@@ -11,7 +11,7 @@ from nnmass.designing.bounds import bounds_for, least_bound, price_pool
 from nnmass.designing.problem import QUANTITIES, Limit, Problem, connected, count_paths, make_level
 from nnmass.designing.search import maximise
 from nnmass.designing.solver import Budgets, solve
-from nnmass.errors import InfeasibleError, InvalidValueError
+from nnmass.errors import InfeasibleError, InvalidValueError, ResourceError
 
 COLUMNS = len(QUANTITIES)
 
@@ -136,7 +136,7 @@ def test_a_time_limit_gives_the_best_so_far_with_its_gap():
     assert not cut.certificate.optimal
     assert 0 < cut.certificate.gap < 0.2
     assert cut.path.quantities[0] <= whole.path.quantities[0] <= cut.certificate.bound
-    with pytest.raises(InfeasibleError, match="was found in the time given, nor proven impossible"):
+    with pytest.raises(ResourceError, match="was found in the time given, nor proven impossible"):
         solve(levels, Budgets(min_mass=4000, max_params=1e6, max_macs=4e9), space_size=1, work_limit=1)
 
 

@@ -1,8 +1,9 @@
 """Design from NN-Mass: the best network within budgets, and cheaper ones of the same mass, within a stated domain."""
 
 from nnmass.designing.best import Candidate, Design, describe, design, pareto_front
-from nnmass.designing.compression import Compression, compress, structure
-from nnmass.designing.domain import CELL_TOLERANCE, STAGE_TOLERANCE, Domain
+from nnmass.designing.compressed import Compression, structure
+from nnmass.designing.compression import compress
+from nnmass.designing.domain import CELL_TOLERANCE, INNER_TOLERANCES, STAGE_TOLERANCE, Domain
 from nnmass.designing.solver import Budgets, Certificate, Objective
 from nnmass.designing.spaces import (
     DENSITY_CAP,
@@ -17,11 +18,12 @@ from nnmass.designing.spaces import (
     load_space,
     space_from_dict,
 )
-from nnmass.designing.surroundings import space_around
+from nnmass.designing.surroundings import domain_text, space_around
 
 __all__ = [
     "CELL_TOLERANCE",
     "DENSITY_CAP",
+    "INNER_TOLERANCES",
     "STAGE_TOLERANCE",
     "Budgets",
     "Candidate",
@@ -41,6 +43,7 @@ __all__ = [
     "compress",
     "describe",
     "design",
+    "domain_text",
     "load_space",
     "pareto_front",
     "space_around",

@@ -1,20 +1,22 @@
 """The best network of a space within budgets."""
 
+import math
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from nnmass.architectures import Specification
-from nnmass.designing.alternatives import unlike
+from nnmass.designing.alternatives import Alternatives
 from nnmass.designing.fronts import mass_front
-from nnmass.designing.problem import QUANTITIES, Path
-from nnmass.designing.solver import Budgets, Certificate, Objective, solve
+from nnmass.designing.problem import QUANTITIES, Level, Limit, Path, connected
+from nnmass.designing.solver import Budgets, Certificate, Objective, certificate, check_time, solve
 from nnmass.designing.spaces import Space
 from nnmass.errors import DomainError, ExtrapolationError, InvalidValueError
 from nnmass.latency import LatencyTable
 from nnmass.prediction import Comparison
 from nnmass.prediction import Prediction as AccuracyPrediction
 
-_PART_WORK = 20_000_000
 _MOST_ALTERNATIVES = 100
 
 
@@ -28,12 +30,14 @@ class Candidate:
         accuracy: predicted, by name of the quantity it is predicted from (NN-Mass, and beside it parameters and MACs);
             what lies too far outside the fitted networks is left out.
         outside: how it reaches beyond the domain of the theory and of the fit; nothing where it lies within.
+        certificate: whether it is proven that none is better of those that it was chosen from; None on a front.
     """
 
     spec: Specification
     latency_ms: float | None
     accuracy: dict[str, AccuracyPrediction]
     outside: tuple[str, ...]
+    certificate: Certificate | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -46,6 +50,7 @@ class Candidate:
             "activation_bytes": self.spec.activation_bytes,
             "accuracy": {name: prediction._asdict() for name, prediction in self.accuracy.items()} or None,
             "outside_domain": list(self.outside),
+            "certificate": None if self.certificate is None else asdict(self.certificate),
         }
 
 
@@ -59,7 +64,8 @@ class Design:
         objective: what was maximised (``"mass"``) or minimised.
         best: the network.
         certificate: whether it is proven that there is no better one, and the bound.
-        alternatives: the best of those unlike it, the best of those unlike both, and so on.
+        alternatives: the best of those unlike it, the best of those unlike both, and so on, each with its certificate.
+        list_ends: why there are fewer alternatives than were asked for; nothing where there are as many.
     """
 
     space: Space
@@ -68,6 +74,7 @@ class Design:
     best: Candidate
     certificate: Certificate
     alternatives: tuple[Candidate, ...] = ()
+    list_ends: str = ""
 
     @property
     def spec(self) -> Specification:
@@ -88,6 +95,7 @@ class Design:
             "design": self.best.to_dict(),
             "certificate": asdict(self.certificate),
             "alternatives": [candidate.to_dict() for candidate in self.alternatives],
+            "list_ends": self.list_ends or None,
         }
 
     def __str__(self) -> str:
@@ -144,7 +152,7 @@ def design(
         fit: accuracies of networks trained alike; predicts, and narrows the domain to what it reaches.
         top: how many networks to list: the best, the best of those unlike it, and so on.
         diversity: networks are alike if widths and depths of all stages differ by less than this, relatively.
-        time_limit: seconds; the answer then says how far it is proven.
+        time_limit: seconds for the whole call, alternatives included; the answer then says how far it is proven.
         outside_domain: allow what theory and fit do not speak of, and mark it.
 
     Raises:
@@ -160,31 +168,44 @@ def design(
         NN-Mass 1,105.14, 3,817,364 params, 599,797,760 MACs
         proven optimal, of 25,631,188,087 networks
     """
+    start = time.monotonic()
     if objective == "accuracy":
         objective = _by_accuracy(fit)
     _check(space, objective, max_latency_ms, min_mass, latency, top, diversity, time_limit, outside_domain)
     budgets = Budgets(max_params, max_macs, max_latency_ms, min_mass, max_mass)
     if fit is not None and not outside_domain:
         budgets = _within(budgets, fit)
-    levels = space.levels(latency, max_activation_bytes=max_activation_bytes)
-    solution = solve(levels, budgets, objective, space_size=space.size(), time_limit=time_limit)
+    deadline = math.inf if time_limit is None else start + time_limit
 
-    def candidate(path: Path, choices: Any) -> Candidate:
-        spec = space.specify(choices)
+    def levels(limits: tuple[Limit, ...]) -> Sequence[Level]:
+        return space.levels_within(limits, latency, max_activation_bytes=max_activation_bytes)
+
+    def candidate(path: Path, levels: Sequence[Level], proof: Certificate) -> Candidate:
+        spec = space.specify(path.choices(levels))
         milliseconds = None if latency is None else float(path.quantities[QUANTITIES.index("latency_ms")])
-        return Candidate(spec, milliseconds, _predicted(spec, fit), _outside(space, spec, fit))
+        return Candidate(spec, milliseconds, _predicted(spec, fit), _outside(space, spec, fit), proof)
 
-    best = candidate(solution.path, solution.choices)
-    others = []
+    solution = solve(levels, budgets, objective, space_size=space.size(), deadline=deadline)
+    best = candidate(solution.path, solution.problem.levels, solution.certificate)
+    others, ends = [], ""
     if top > 1:
-        shapes = [space.shapes(k, level) for k, level in enumerate(solution.problem.levels)]
-        found = unlike(solution.problem, shapes, solution.path, diversity=diversity, work_limit=_PART_WORK)
-        next(found)
-        for path, problem in found:
-            others.append(candidate(path, path.choices(problem.levels)))
+        problem = replace(solution.problem, levels=connected(levels(budgets.limits)), limits=budgets.limits)
+        listed = Alternatives(problem, space.shapes, diversity, deadline)
+        bound = problem.sign * solution.certificate.bound
+        for path, own, gain, at_most, examined in listed.after(solution.path, solution.problem.levels, bound):
+            others.append(candidate(path, own, certificate(problem, gain, at_most, examined, space.size())))
             if len(others) == top - 1:
                 break
-    return Design(space, budgets, objective, best, solution.certificate, tuple(others))
+        else:
+            ends = _list_ends(listed, time_limit)
+    return Design(space, budgets, objective, best, solution.certificate, tuple(others), ends)
+
+
+def _list_ends(listed: Alternatives, time_limit: float | None) -> str:
+    if not listed.exhausted:
+        return f"every other network within the budgets differs by less than {listed.diversity:g} from one of the list"
+    spent = f"{time_limit:g} seconds" if time_limit is not None else f"{listed.work_limit:,} partial networks"
+    return f"the list was not finished within {spent}"
 
 
 def pareto_front(
@@ -269,8 +290,7 @@ def _check(
         raise InvalidValueError(f"top must lie in 1 … {_MOST_ALTERNATIVES}, got {top}")
     if not 0 <= diversity < 1:
         raise InvalidValueError(f"diversity must lie in [0, 1), got {diversity}")
-    if time_limit is not None and not time_limit > 0:
-        raise InvalidValueError(f"time_limit must be positive, got {time_limit}")
+    check_time(time_limit)
     _check_domain(space, outside_domain)
 
 

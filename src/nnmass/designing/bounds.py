@@ -5,6 +5,7 @@ best path by that measure needs no more than one sweep through the levels, and e
 bounded by the least over many λ.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,11 +125,15 @@ class Dual:
     paths: tuple[Path, ...]
 
 
-def least_bound(problem: Problem) -> Dual:
+def least_bound(problem: Problem, stop: Callable[[], bool] = lambda: False) -> Dual:
     """Minimise the Lagrangian bound over the prices, by cutting planes (Kelley, 1960).
 
     Every path that is best at some price gives a plane, the bound lies above all of them, and a linear program finds
     where they are lowest.
+
+    Args:
+        problem: what is bounded.
+        stop: says before each further round that what was found must do.
     """
     limits = len(problem.limits)
     room = problem.room
@@ -143,7 +148,7 @@ def least_bound(problem: Problem) -> Dual:
         bound = float(problem.gain(path.quantities) + prices @ (room - problem.use(path.quantities)))
         if bound < best:
             best, best_prices = bound, prices
-        if not limits:
+        if not limits or stop():
             break
         lowest, prices = _lowest(problem, paths, scales)
         if best - lowest <= _EXACT * max(1.0, abs(best)):

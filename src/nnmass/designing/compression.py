@@ -1,196 +1,234 @@
-"""The cheapest specification of the same NN-Mass."""
+"""Cheaper specifications of the same NN-Mass: the cheapest, or one of about a share of the reference's cost."""
 
-from dataclasses import asdict, dataclass, replace
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-from nnmass.architectures import LinkedSpecification, MobileNetV2, Specification
-from nnmass.designing.domain import Domain
+from nnmass.architectures import Specification
+from nnmass.designing.compressed import Compression, structure
+from nnmass.designing.domain import INNER_TOLERANCES, Domain
 from nnmass.designing.problem import QUANTITIES, Level, count_paths
-from nnmass.designing.solver import Budgets, Certificate, Objective, Solution, solve
-from nnmass.designing.surroundings import levels_around, space_around
-from nnmass.errors import InfeasibleError, InvalidValueError
+from nnmass.designing.solver import Budgets, Objective, Solution, check_time, solve
+from nnmass.designing.spaces import Space
+from nnmass.designing.surroundings import domain_text, has_bottlenecks, levels_around, space_around, wider_domain
+from nnmass.errors import InfeasibleError, InvalidValueError, ResourceError
 from nnmass.latency import LatencyTable
 
 COSTS = ("params", "macs", "latency_ms")
-
-
-@dataclass(frozen=True)
-class Compression:
-    """A reference and the cheapest specification of the same mass.
-
-    Attributes:
-        reference: what was to be compressed.
-        spec: the compressed specification; its links, if it has any, are free.
-        objective: what was minimised.
-        tolerance: relative tolerance of the mass.
-        domain: where it was looked for.
-        certificate: whether it is proven to be the cheapest.
-        latency_ms: of reference and compressed, by the latency table; None without one.
-    """
-
-    reference: Specification
-    spec: Specification
-    objective: Objective
-    tolerance: float
-    domain: Domain
-    certificate: Certificate
-    latency_ms: tuple[float, float] | None = None
-
-    @property
-    def optimal(self) -> bool:
-        """Whether ``spec`` is proven to be the cheapest."""
-        return self.certificate.optimal
-
-    @property
-    def table(self) -> dict[str, dict[str, Any]]:
-        """Structure, mass and costs of both, by name, and compressed/reference as ``ratio``."""
-        rows: dict[str, dict[str, Any]] = {}
-        for k, (name, spec) in enumerate((("reference", self.reference), ("compressed", self.spec))):
-            costs = {"nn_mass": spec.nn_mass, "params": spec.params, "macs": spec.macs}
-            if self.latency_ms is not None:
-                costs["latency_ms"] = self.latency_ms[k]
-            rows[name] = structure(spec) | costs
-        numbers = ("nn_mass", "params", "macs", *(["latency_ms"] if self.latency_ms else []))
-        rows["ratio"] = {key: rows["compressed"][key] / rows["reference"][key] for key in numbers}
-        return rows
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "reference": self.reference.without_links().model_dump(mode="json", exclude_none=True),
-            "compressed": self.spec.model_dump(mode="json", exclude_none=True),
-            "objective": self.objective,
-            "tolerance": self.tolerance,
-            "domain": asdict(self.domain),
-            "certificate": asdict(self.certificate),
-            "table": self.table,
-        }
-
-    def __str__(self) -> str:
-        table, keys = self.table, list(structure(self.reference))
-        lines = [["", *keys, "nn_mass", "params", "macs"]]
-        for name in ("reference", "compressed"):
-            row = table[name]
-            listed = [", ".join(f"{value:g}" for value in row[key]) for key in keys]
-            lines.append([name, *listed, f"{row['nn_mass']:.2f}", f"{row['params']:,}", f"{row['macs']:,}"])
-        ratio = table["ratio"]
-        lines.append(["ratio", *([""] * len(keys)), *(f"{ratio[key]:.3f}" for key in ("nn_mass", "params", "macs"))])
-        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-        return "\n".join(
-            line[0].ljust(widths[0])
-            + "".join(f"  {text:>{width}}" for text, width in zip(line[1:], widths[1:], strict=True))
-            for line in lines
-        )
-
-
-def structure(spec: Specification) -> dict[str, list[float]]:
-    """What compression may change, per cell or stage.
-
-    Examples:
-        >>> from nnmass import DenseMLP
-        >>> structure(DenseMLP(width=8, depth=16, max_skips=20))
-        {'depth': [16], 'max_skips': [20]}
-    """
-    if isinstance(spec, LinkedSpecification):
-        return {
-            "depth": [cell.depth for cell in spec.cells],
-            "max_skips": [cell.max_skips for cell in spec.cells],
-        }
-    if isinstance(spec, MobileNetV2):
-        return {"expansion": [stage[0] for stage in spec.stages], "blocks": [stage[2] for stage in spec.stages]}
-    values = spec.model_dump()
-    if "layers" not in values:
-        return {"depth": [values["depth"]]}
-    narrow = {"width_per_group": [values["width_per_group"]]} if values.get("block") == "bottleneck" else {}
-    return {"layers": list(values["layers"]), **narrow}
+_AIM_WORK = 20_000_000
+_MOST_BETWEEN = 100
 
 
 def compress(
     reference: Specification,
     *,
-    max_params: int | None = None,
-    max_macs: int | None = None,
+    max_params: float | None = None,
+    max_macs: float | None = None,
     max_latency_ms: float | None = None,
+    keep_params: float | None = None,
+    keep_macs: float | None = None,
     objective: Objective | None = None,
     tolerance: float = 0.02,
     domain: Domain | None = None,
     latency: LatencyTable | None = None,
+    between: int = 0,
     time_limit: float | None = None,
 ) -> Compression:
-    """Find the cheapest specification with the mass of the reference, and prove it.
+    """Find a cheaper specification with the mass of the reference, and prove that none is cheaper or nearer.
 
     It has the reference's widths; depths and skips, or expansions and blocks, lie in the domain.  Claim behind it:
     networks of equal width, mass and training reach similar accuracy (arXiv:1910.00780, section 5.3);
     `nnmass compress --verify` measures whether they do.
+
+    Without a share to keep, or with an objective, the answer is the cheapest within the budgets.  With a share and no
+    objective it is the one that comes nearest to that share from below: the cheapest is often far from the reference.
 
     Args:
         reference: a specification with a mass.
         max_params: budget of parameters.
         max_macs: budget of multiply-accumulates.
         max_latency_ms: budget of milliseconds; needs ``latency``.
+        keep_params: about this share of the reference's parameters, and no more; in place of ``max_params``.
+        keep_macs: likewise of its multiply-accumulates.
         objective: what to minimise: ``"params"``, ``"macs"`` or ``"latency_ms"``; by default what alone has a budget,
             else ``"macs"``.
         tolerance: relative tolerance of the mass.
-        domain: bounds on depth and density; by default half the reference's depth and density 0.8.  Its
-            ``cell_tolerance`` and ``stage_tolerance`` are raised to ``tolerance`` where they are smaller.
+        domain: bounds on depth, density and inner widths; by default half the reference's depth, density 0.8 and, where
+            that suffices, three quarters of the inner width of bottlenecks.  Its ``cell_tolerance`` and
+            ``stage_tolerance`` are raised to ``tolerance`` where they are smaller.
         latency: table of measured blocks.
-        time_limit: seconds; the answer then says how far it is proven.
+        between: how many networks to list between the budget, or the reference, and the cheapest.
+        time_limit: seconds for the whole call; the answer then says how far it is proven.
 
     Raises:
         InfeasibleError: no specification of this mass within the domain meets the budgets; names the nearest.
         InvalidValueError: an option out of range, a family that is not compressed, or a reference without mass.
         LatencyError: the table lacks blocks.
+        ResourceError: nothing was found in the time given.
 
     Examples:
         >>> from nnmass import DenseMLP
-        >>> print(compress(DenseMLP(width=8, depth=32, max_skips=20, in_features=64)))
+        >>> reference = DenseMLP(width=8, depth=32, max_skips=20, in_features=64)
+        >>> print(compress(reference))
                     depth  max_skips  nn_mass  params   macs
         reference      32         20    40.19   7,482  7,224
         compressed     16         20    40.23   3,770  3,640
         ratio                           1.001   0.504  0.504
+        >>> print(compress(reference, keep_macs=0.75))
+                    depth  max_skips  nn_mass  params   macs
+        reference      32         20    40.19   7,482  7,224
+        compressed     23         20    40.23   5,394  5,208
+        ratio                           1.001   0.721  0.721
     """
+    deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     budgets = {"params": max_params, "macs": max_macs, "latency_ms": max_latency_ms}
-    _check(reference, budgets, objective, tolerance, latency)
-    domain = _widened(domain or Domain(), tolerance)
-    given = [name for name, value in budgets.items() if value is not None]
-    objective = objective or ("macs" if len(given) != 1 else given[0])  # type: ignore[assignment]
-    assert objective is not None
-    space = space_around(reference, domain)
-    levels = levels_around(reference, space, domain, latency)
-    mass = reference.nn_mass
-    window = Budgets(
-        max_params, max_macs, max_latency_ms, min_mass=mass * (1 - tolerance), max_mass=mass * (1 + tolerance)
+    keep = {"macs": keep_macs, "params": keep_params}
+    _check(reference, budgets, keep, objective, tolerance, latency, between, time_limit)
+    shares = {name: share for name, share in keep.items() if share is not None}
+    budgets |= {name: max(int(share * getattr(reference, name)), 1) for name, share in shares.items()}
+    limits = {name: float(value) for name, value in budgets.items() if value is not None}
+    aims = objective is None and bool(shares)
+    chosen: Any = objective or next(iter(shares), "macs" if len(limits) != 1 else next(iter(limits)))
+    tried = _domains(reference, _widened(domain or Domain(), tolerance))
+    around, found = _first_within(
+        [_Around(reference, one, tolerance, latency, deadline) for one in tried], limits, chosen, aims=aims
     )
-    size = count_paths(levels)
-    try:
-        found = _cheapest(levels, window, objective, size, time_limit)
-    except InfeasibleError:
-        free = replace(window, max_params=None, max_macs=None, max_latency_ms=None)
-        nearest = _cheapest(levels, free, objective, size, time_limit)
-        cheapest = space.specify(nearest.choices)
-        nearest_ms = None if latency is None else latency.predict(cheapest).total_ms
-        message = _explain(reference, cheapest, nearest_ms, domain, tolerance, budgets)
-        raise InfeasibleError(message) from None
-    spec = space.specify(found.choices)
-    milliseconds = None
-    if latency is not None:
-        milliseconds = (latency.predict(reference).total_ms, latency.predict(spec).total_ms)
-    return Compression(reference, spec, objective, tolerance, domain, found.certificate, milliseconds)
+    spec = around.space.specify(found.choices)
+    milliseconds = None if latency is None else (around.milliseconds(reference), around.milliseconds(spec))
+    answer = Compression(
+        reference, spec, chosen, tolerance, around.domain, found.certificate, milliseconds, limits, aims
+    )
+    if not between or chosen == "latency_ms":
+        return answer
+    front, finished = around.front(answer, between)
+    return replace(answer, front=front, front_finished=finished)
 
 
-def _cheapest(
-    levels: list[Level], window: Budgets, objective: Objective, size: int, time_limit: float | None
-) -> Solution:
-    """The cheapest, and of several equally cheap ones the one that costs least otherwise."""
-    first = solve(levels, window, objective, space_size=size, time_limit=time_limit)
-    if not first.certificate.optimal or objective == "latency_ms":
-        return first
-    other: Objective = "macs" if objective == "params" else "params"
-    limit = float(first.path.quantities[QUANTITIES.index(objective)])
-    second = solve(
-        levels, replace(window, **{f"max_{objective}": limit}), other, space_size=size, time_limit=time_limit
-    )
-    return Solution(second.path, second.problem, first.certificate)
+@dataclass(frozen=True)
+class _Around:
+    """What may stand in for a reference.
+
+    Attributes:
+        reference: with a mass.
+        domain: of what may.
+        tolerance: of the mass.
+        latency: measured blocks.
+        deadline: of everything.
+    """
+
+    reference: Specification
+    domain: Domain
+    tolerance: float
+    latency: LatencyTable | None
+    deadline: float
+
+    @cached_property
+    def space(self) -> Space:
+        return space_around(self.reference, self.domain)
+
+    @cached_property
+    def levels(self) -> list[Level]:
+        return levels_around(self.reference, self.space, self.domain, self.latency)
+
+    @cached_property
+    def size(self) -> int:
+        return count_paths(self.levels)
+
+    def cheapest(self, limits: dict[str, float], objective: str) -> Solution:
+        """The cheapest, and of several equally cheap ones the one that costs least otherwise."""
+        first = self._solve(limits, objective)
+        if not first.certificate.optimal or objective == "latency_ms":
+            return first
+        other = "macs" if objective == "params" else "params"
+        cost = float(first.path.quantities[QUANTITIES.index(objective)])
+        second = self._solve(limits | {objective: cost}, other)
+        return Solution(second.path, second.problem, first.certificate)
+
+    def nearest(self, limits: dict[str, float], objective: str) -> Solution:
+        """The one whose cost comes nearest to its limit."""
+        others = {name: value for name, value in limits.items() if name != objective}
+        return self._solve(others, objective, near=limits[objective], work_limit=_AIM_WORK)
+
+    def _solve(self, limits: dict[str, float], objective: str, **options: Any) -> Solution:
+        mass = self.reference.nn_mass
+        low, high = mass * (1 - self.tolerance), mass * (1 + self.tolerance)
+        window = Budgets(min_mass=low, max_mass=high, **{f"max_{name}": value for name, value in limits.items()})
+        return solve(
+            self.levels,
+            window,
+            objective,  # type: ignore[arg-type]
+            space_size=self.size,
+            deadline=self.deadline,
+            **options,
+        )
+
+    def front(self, answer: Compression, between: int) -> tuple[tuple[Specification, ...], bool]:
+        """Some networks between the budget, or the reference, and the cheapest; and whether the time sufficed."""
+        cost = answer.objective
+        others = {name: value for name, value in answer.budgets.items() if name != cost}
+        top = answer.spec if answer.aims else self.reference
+        high = getattr(top, cost) if answer.aims else answer.budgets.get(cost, getattr(top, cost))
+        found: list[Specification] = []
+        try:
+            cheapest = self.space.specify(self.cheapest(others, cost).choices)
+            low = getattr(cheapest, cost)
+            for step in range(between, 0, -1):
+                near = low + (high - low) * step / (between + answer.aims)
+                found.append(self.space.specify(self.nearest(others | {cost: near}, cost).choices))
+        except ResourceError:
+            return _distinct(found, answer), False
+        return _distinct([*found, cheapest], answer), True
+
+    def milliseconds(self, spec: Specification) -> float:
+        assert self.latency is not None
+        return self.latency.predict(spec).total_ms
+
+    def explained(self, limits: dict[str, float], objective: str) -> str:
+        """Why nothing lies within limits: what the cheapest would be."""
+        reference, units = self.reference, {"params": "params", "macs": "macs", "latency_ms": "ms"}
+        cheapest = self.space.specify(self.cheapest({}, objective).choices)
+        wanted = " and ".join(f"at most {budget:,.10g} {units[name]}" for name, budget in limits.items())
+        parts = (f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in structure(cheapest).items())
+        timed = "" if self.latency is None else f", {self.milliseconds(cheapest):.2f} ms"
+        same = ", which is the reference" if cheapest == reference.without_links() else ""
+        return (
+            f"no specification of NN-Mass {reference.nn_mass:.2f} ± {self.tolerance:.0%} within the domain "
+            f"({domain_text(reference, self.domain)}) has {wanted}; the cheapest has {cheapest.params:,} params and "
+            f"{cheapest.macs:,} macs{timed} ({'; '.join(parts)}){same}.  What may help is "
+            f"{wider_domain(reference, self.domain)}"
+        )
+
+
+def _first_within(
+    domains: Sequence[_Around], limits: dict[str, float], objective: str, *, aims: bool
+) -> tuple[_Around, Solution]:
+    """The cheapest within limits, or the one nearest to that of the objective, in the first domain that has one.
+
+    Raises:
+        InfeasibleError: none has; says what would be feasible in the last.
+    """
+    for around in domains:
+        try:
+            return around, around.nearest(limits, objective) if aims else around.cheapest(limits, objective)
+        except InfeasibleError:
+            continue
+    raise InfeasibleError(domains[-1].explained(limits, objective))
+
+
+def _domains(reference: Specification, domain: Domain) -> list[Domain]:
+    """The domains to look in, one after the other: of bottlenecks at first those of nearly their inner width."""
+    if not has_bottlenecks(reference) or domain.inner_tolerance is not None:
+        return [domain]
+    return [replace(domain, inner_tolerance=tolerance) for tolerance in INNER_TOLERANCES]
+
+
+def _distinct(found: list[Specification], answer: Compression) -> tuple[Specification, ...]:
+    """Without repetitions, the answer and the reference."""
+    known = (answer.spec, answer.reference.without_links())
+    return tuple(spec for spec in dict.fromkeys(found) if spec not in known)
 
 
 def _widened(domain: Domain, tolerance: float) -> Domain:
@@ -206,40 +244,29 @@ def _widened(domain: Domain, tolerance: float) -> Domain:
 def _check(
     reference: Specification,
     budgets: dict[str, Any],
+    keep: dict[str, float | None],
     objective: Objective | None,
     tolerance: float,
     latency: LatencyTable | None,
+    between: int,
+    time_limit: float | None,
 ) -> None:
     if objective not in (None, *COSTS):
         raise InvalidValueError(f"objective must be one of {', '.join(COSTS)}, got {objective!r}")
     if latency is None and (objective == "latency_ms" or budgets["latency_ms"] is not None):
         raise InvalidValueError("milliseconds need a latency table: nnmass bench fills one")
-    if reference.nn_mass == 0:
+    if not reference.nn_mass > 0:
         raise InvalidValueError("the reference has NN-Mass 0 (no skips): there is no mass to keep")
     if not 0 <= tolerance < 1:
         raise InvalidValueError(f"tolerance must lie in [0, 1), got {tolerance}")
+    for name, share in keep.items():
+        if share is not None and budgets[name] is not None:
+            raise InvalidValueError(f"give keep_{name} or max_{name}, not both")
+        if share is not None and not 0 < share <= 1:
+            raise InvalidValueError(f"keep_{name} must lie in (0, 1], got {share}")
     for name in ("params", "macs"):
-        if budgets[name] is not None and budgets[name] < 1:
+        if budgets[name] is not None and not budgets[name] >= 1:
             raise InvalidValueError(f"max_{name} must be at least 1, got {budgets[name]}")
-
-
-def _explain(
-    reference: Specification,
-    nearest: Specification,
-    milliseconds: float | None,
-    domain: Domain,
-    tolerance: float,
-    budgets: dict[str, Any],
-) -> str:
-    units = {"params": "params", "macs": "macs", "latency_ms": "ms"}
-    wanted = " and ".join(f"at most {budget:,} {units[name]}" for name, budget in budgets.items() if budget is not None)
-    bounds = "same widths"
-    if isinstance(reference, LinkedSpecification):
-        lowest = min(domain.depth_choices(cell)[0] for cell in reference.cells)
-        bounds += f", depth >= {lowest}, density <= {domain.max_density:g}"
-    parts = (f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in structure(nearest).items())
-    timed = "" if milliseconds is None else f", {milliseconds:.2f} ms"
-    return (
-        f"no specification of NN-Mass {reference.nn_mass:.2f} ± {tolerance:.0%} within the domain ({bounds}) has "
-        f"{wanted}; the cheapest has {nearest.params:,} params and {nearest.macs:,} macs{timed} ({'; '.join(parts)})"
-    )
+    if not 0 <= between <= _MOST_BETWEEN:
+        raise InvalidValueError(f"between must lie in 0 … {_MOST_BETWEEN}, got {between}")
+    check_time(time_limit)

@@ -15,6 +15,8 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 
 CELL_TOLERANCE = 0.1
 STAGE_TOLERANCE = 0.3
+INNER_TOLERANCES = (0.25, 0.5)
+_INNER_STEP = 8
 _ROUNDING = 1e-9
 
 
@@ -33,17 +35,21 @@ class Domain:
             several cells gather where they are cheapest, in the last one.
         stage_tolerance: the same for the stages of residual networks, whose mass moves by whole blocks.  None: blocks
             gather in the stage where mass is cheapest.
+        inner_tolerance: how far the inner width of bottlenecks may lie below the reference's, relatively.  NN-Mass
+            hardly sees it, so that without a bound the cheapest bottlenecks are the thinnest.  None: a quarter, and
+            half only where nothing else meets the budgets.
     """
 
     min_depth: int | None = None
     max_density: float = DENSITY_CAP
     cell_tolerance: float | None = CELL_TOLERANCE
     stage_tolerance: float | None = STAGE_TOLERANCE
+    inner_tolerance: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.max_density <= 1:
             raise InvalidValueError(f"max_density must lie in (0, 1], got {self.max_density}")
-        for name in ("cell_tolerance", "stage_tolerance"):
+        for name in ("cell_tolerance", "stage_tolerance", "inner_tolerance"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise InvalidValueError(f"{name} must lie in [0, 1), got {value}")
@@ -54,6 +60,18 @@ class Domain:
         """Depths that may replace a cell's: its own and below."""
         low = self.min_depth if self.min_depth is not None else max((cell.depth + 1) // 2, MIN_DENSITY_DEPTH)
         return range(min(low, cell.depth), cell.depth + 1)
+
+    def inner_choices(self, own: int) -> tuple[int, ...]:
+        """Inner widths that may replace a bottleneck's: its own and below, those from 32 on by eights.
+
+        Examples:
+            >>> Domain().inner_choices(128), Domain().inner_choices(4)
+            ((96, 104, 112, 120, 128), (3, 4))
+        """
+        step = _INNER_STEP if own >= 4 * _INNER_STEP else 1
+        tolerance = INNER_TOLERANCES[0] if self.inner_tolerance is None else self.inner_tolerance
+        least = max((1 - tolerance) * own - _ROUNDING, 1)
+        return (*(width for width in range(step, own, step) if width >= least), own)
 
     def density_cap(self, cell: Cell) -> float:
         """Largest density that may replace this cell's."""

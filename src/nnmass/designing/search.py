@@ -82,22 +82,27 @@ class _Budget:
 
     def spend(self, work: int) -> None:
         self.spent += work
-        if self.spent > self.work or time.monotonic() > self.deadline:
+        if self.spent > self.work or self.late():
             raise _ExhaustedError
 
+    def late(self) -> bool:
+        return time.monotonic() > self.deadline
 
-def maximise(problem: Problem, *, time_limit: float | None = None, work_limit: int = WORK_LIMIT) -> Found:
+
+def maximise(
+    problem: Problem, *, deadline: float = math.inf, work_limit: int = WORK_LIMIT, target: float = math.inf
+) -> Found:
     """Find the path of the largest gain within the limits, and prove it.
 
     Args:
         problem: what to solve; a chain that is cut has no path.
-        time_limit: seconds after which the best so far is returned.
+        deadline: moment of `time.monotonic` at which the best so far is returned.
         work_limit: label extensions after which it stops.
+        target: a gain that is enough: what reaches it is not improved.
     """
     if not all(level.blocks for level in problem.levels):
         return Found(None, -math.inf, 0, complete=True)
-    budget = _Budget(math.inf if time_limit is None else time.monotonic() + time_limit, work_limit)
-    return _Search(problem, budget).run()
+    return _Search(problem, _Budget(deadline, work_limit), target).run()
 
 
 @dataclass
@@ -126,7 +131,7 @@ class _Search:
         except _ExhaustedError:
             complete = False
         gain = self.gain
-        if complete:
+        if complete and gain < self.target:
             self.bound = gain
         return Found(self.incumbent, max(self.bound, gain), self.budget.spent, complete)
 
@@ -135,10 +140,11 @@ class _Search:
         return -math.inf if self.incumbent is None else float(self.problem.gain(self.incumbent.quantities))
 
     def _solve(self) -> bool:
-        self.dual = least_bound(self.problem)
+        self.dual = least_bound(self.problem, self.budget.late)
         self.bound = self.dual.bound
         for path in self.dual.paths:
             self._offer(path)
+        self.budget.spend(0)
         if self.incumbent is None and not self._feasible():
             return True
         for width in _WIDTHS:

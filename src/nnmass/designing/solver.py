@@ -1,18 +1,23 @@
 """From budgets to a proven optimum, or to a proof that nothing meets them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
+from nnmass.designing.bounds import options_of
 from nnmass.designing.pareto import undominated_in_groups
 from nnmass.designing.problem import QUANTITIES, IntArray, Level, Limit, Path, Problem, connected
 from nnmass.designing.search import WORK_LIMIT, Found, maximise
-from nnmass.errors import InfeasibleError, InvalidValueError
+from nnmass.errors import InfeasibleError, InvalidValueError, ResourceError
 
 Objective: TypeAlias = Literal["mass", "params", "macs", "latency_ms"]
+LevelsWithin: TypeAlias = Callable[[tuple[Limit, ...]], Sequence[Level]]
+"""Makes the levels of a space; what no best network within the limits needs may be left out."""
+NEAR = 1e-3
+"""How near to a cost is near enough, relatively."""
 NAMES = {"mass": "NN-Mass", "params": "params", "macs": "MACs", "latency_ms": "ms"}
 
 
@@ -106,79 +111,167 @@ class Solution:
 
 
 def solve(
-    levels: Sequence[Level],
+    levels: Sequence[Level] | LevelsWithin,
     budgets: Budgets,
     objective: Objective = "mass",
     *,
     space_size: int,
-    time_limit: float | None = None,
+    deadline: float = math.inf,
     work_limit: int = WORK_LIMIT,
+    near: float | None = None,
 ) -> Solution:
     """Find the network of the largest mass, or of the least cost, within budgets.
+
+    Args:
+        levels: of the space; or what makes them, given the limits, and leaves out what they make needless.
+        budgets: what has to hold.
+        objective: what is maximised (mass) or minimised.
+        space_size: networks of the space.
+        deadline: moment of `time.monotonic` at which the best so far is returned.
+        work_limit: label extensions after which it is.
+        near: instead of the least cost, the one that comes nearest to this from below, to within `NEAR` of it.
 
     Raises:
         InfeasibleError: it is proven that there is none; the message names the nearest budgets.
         InvalidValueError: an unknown objective.
+        ResourceError: none was found in the time given.
     """
     if objective not in get_args(Objective):
         raise InvalidValueError(f"objective must be one of {', '.join(get_args(Objective))}, got {objective!r}")
-    chain = connected(levels)
-    if not all(level.blocks for level in chain):
+    within = levels if callable(levels) else lambda _: levels
+    sign = 1 if objective == "mass" or near is not None else -1
+    limits = budgets.limits
+    if near is not None:
+        limits = (Limit(QUANTITIES.index(objective), near), *limits)
+    problem = problem_of(within, QUANTITIES.index(objective), sign, limits)
+    target = math.inf if near is None else near * (1 - NEAR)
+    solved = solve_problem(problem, deadline=deadline, work_limit=work_limit, target=target)
+    if solved.found.path is None and not solved.found.complete:
+        raise ResourceError("no network within the budgets was found in the time given, nor proven impossible")
+    if solved.found.path is None:
+        raise InfeasibleError(nearest(within, budgets, deadline))
+    return Solution(solved.found.path, solved.problem, certificate_of(solved, space_size))
+
+
+def check_time(time_limit: float | None) -> None:
+    """Refuse a time limit that is none.
+
+    Raises:
+        InvalidValueError: not positive.
+    """
+    if time_limit is not None and not time_limit > 0:
+        raise InvalidValueError(f"time_limit must be positive, got {time_limit}")
+
+
+class Solved(NamedTuple):
+    """A problem without needless options, and what its search came to."""
+
+    problem: Problem
+    found: Found
+
+
+def problem_of(within: LevelsWithin, objective: int, sign: int, limits: tuple[Limit, ...]) -> Problem:
+    """The problem of a space.
+
+    Raises:
+        InfeasibleError: the space is empty, whatever the limits.
+    """
+    chain = connected(within(limits))
+    if not all(level.blocks for level in chain) and not all(level.blocks for level in connected(within(()))):
         raise InfeasibleError("the space holds no network: its choices and limits per cell exclude each other")
-    sign = 1 if objective == "mass" else -1
-    problem = Problem(chain, QUANTITIES.index(objective), sign, budgets.limits)
-    problem, found = _solved(problem, time_limit, work_limit)
-    if found.path is None and not found.complete:
-        raise InfeasibleError("no network within the budgets was found in the time given, nor proven impossible")
-    if found.path is None:
-        raise InfeasibleError(_nearest(chain, budgets))
-    bound, value = sign * found.bound, float(found.path.quantities[problem.objective])
-    gap = 0.0 if found.complete else abs(bound - value) / max(abs(bound), 1e-300)
-    certificate = Certificate(found.complete, value if found.complete else bound, gap, found.examined, space_size)
-    return Solution(found.path, problem, certificate)
+    return Problem(chain, objective, sign, limits)
 
 
-def _solved(problem: Problem, time_limit: float | None, work_limit: int) -> tuple[Problem, Found]:
+def certificate_of(solved: Solved, space_size: int) -> Certificate:
+    """What is known of an answer."""
+    problem, found = solved
+    assert found.path is not None
+    return certificate(problem, float(problem.gain(found.path.quantities)), found.bound, found.examined, space_size)
+
+
+def certificate(problem: Problem, gain: float, bound: float, examined: int, space_size: int) -> Certificate:
+    """What is known of an answer of some gain that nothing exceeds by more than a bound allows."""
+    optimal = problem.least_gain(gain) > bound
+    value, limit = problem.sign * gain, problem.sign * (gain if optimal else bound)
+    return Certificate(optimal, limit, abs(limit - value) / max(abs(limit), 1e-300), examined, space_size)
+
+
+def solve_problem(
+    problem: Problem, *, deadline: float = math.inf, work_limit: int = WORK_LIMIT, target: float = math.inf
+) -> Solved:
     """Solve without an upper limit on the mass first: few options matter then, and the answer mostly respects it."""
+    if len(problem.levels) == 1:
+        return Solved(problem, _the_best_option(problem))
     mass = QUANTITIES.index("mass")
+    if problem.sign > 0 and problem.objective != mass:  # of a cost as large as may be the mass would be too large
+        return Solved(problem, maximise(problem, deadline=deadline, work_limit=work_limit, target=target))
     lighter = [limit for limit in problem.limits if (limit.quantity, limit.sign) != (mass, 1)]
     easier = condensed(replace(problem, limits=tuple(lighter)))
-    found = maximise(easier, time_limit=time_limit, work_limit=work_limit)
+    found = maximise(easier, deadline=deadline, work_limit=work_limit)
     if found.path is None or (problem.use(found.path.quantities) <= problem.room).all():
-        return easier, found
+        return Solved(easier, found)
     problem = condensed(problem)
-    exact = maximise(problem, time_limit=time_limit, work_limit=work_limit)
+    exact = maximise(problem, deadline=deadline, work_limit=work_limit)
     bound = min(exact.bound, found.bound)
-    return problem, replace(exact, bound=bound, examined=exact.examined + found.examined)
+    return Solved(problem, replace(exact, bound=bound, examined=exact.examined + found.examined))
 
 
-def condensed(problem: Problem) -> Problem:
-    """The problem without options that another of the same block is at least as good as in everything that counts."""
+def _the_best_option(problem: Problem) -> Found:
+    """Of a chain of one level the best path within the limits: every one is looked at."""
+    level = problem.levels[0]
+    best: Path | None = None
+    examined = 0
+    for entry, block in enumerate(level.entry_block.tolist()):
+        options = options_of(level, block)
+        quantities = level.quantities[options] + level.entry_quantities[entry]
+        fits = np.flatnonzero((problem.use(quantities) <= problem.room).all(1))
+        examined += len(options)
+        if not len(fits):
+            continue
+        own = int(fits[problem.gain(quantities[fits]).argmax()])
+        if best is None or problem.gain(quantities[own]) > problem.gain(best.quantities):
+            best = Path((int(options[own]),), (entry,), quantities[own])
+    bound = -math.inf if best is None else float(problem.gain(best.quantities))
+    return Found(best, bound, examined, complete=True)
+
+
+def condensed(problem: Problem, shapes: Sequence[IntArray] | None = None) -> Problem:
+    """The problem without options that another of the same block is at least as good as in everything that counts.
+
+    Args:
+        problem: what is made smaller.
+        shapes: per level a number for every option; only options of the same number make each other needless.
+    """
     if not problem.comparable:
         return problem
     levels = []
-    for level in problem.levels:
+    for k, level in enumerate(problem.levels):
         gain, use = problem.gain(level.quantities), problem.use(level.quantities)
+        group = level.block_of
+        if shapes is not None:
+            group = group * (1 + int(shapes[k].max(initial=0))) + shapes[k]
         kept = np.zeros(len(gain), bool)
-        kept[undominated_in_groups(level.block_of, gain, use, gain)] = True
+        kept[undominated_in_groups(group, gain, use, gain)] = True
         levels.append(level.kept(kept))
     return replace(problem, levels=tuple(levels))
 
 
-def _nearest(levels: tuple[Level, ...], budgets: Budgets) -> str:
+def nearest(within: LevelsWithin, budgets: Budgets, deadline: float = math.inf) -> str:
     """What would have to give way: for each limit, how far with the others as they are."""
     limits = budgets.limits
     said = [_limit_text(limit) for limit in limits]
-    feasible = []
+    feasible, late = [], False
     for i, limit in enumerate(limits):
         others = (*limits[:i], *limits[i + 1 :])
-        problem = condensed(Problem(levels, limit.quantity, -limit.sign, others))
-        found = maximise(problem)
+        problem = problem_of(within, limit.quantity, -limit.sign, others)
+        _, found = solve_problem(problem, deadline=deadline)
         if found.path is not None:
             feasible.append(_limit_text(limit._replace(bound=float(found.path.quantities[limit.quantity]))))
+        late |= not found.complete
     wanted = " and ".join(said)
     if not feasible:
-        return f"no network of the space has {wanted}, nor with any one of these given up"
+        rest = "what would be feasible was not found in time" if late else "nor with any one of these given up"
+        return f"no network of the space has {wanted}, {rest}"
     alone = "" if len(limits) == 1 else "; with the others kept"
     return f"no network of the space has {wanted}{alone}, feasible is {' or '.join(feasible)}"
 

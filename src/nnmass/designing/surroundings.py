@@ -15,7 +15,7 @@ from nnmass.architectures import (
     Specification,
     WideResNet,
 )
-from nnmass.designing.domain import Domain
+from nnmass.designing.domain import INNER_TOLERANCES, Domain
 from nnmass.designing.problem import BoolArray, Level
 from nnmass.designing.spaces import (
     CifarResNetSpace,
@@ -28,11 +28,10 @@ from nnmass.designing.spaces import (
     WideResNetSpace,
 )
 from nnmass.designing.spaces.mobilenet_v2 import EXPANSIONS, MOST_REPEATS
+from nnmass.designing.spaces.space import span
 from nnmass.errors import InvalidValueError
 from nnmass.latency import LatencyTable
 
-_NARROWER = (16, 24, 32, 40, 48, 56, 64, 96, 128)
-"""Widths per group that a bottleneck may take instead of its own, larger, one."""
 _ROUNDING = 1e-9
 
 
@@ -65,6 +64,45 @@ def levels_around(
         level.kept(np.abs(level.quantities[:, 0] - mass) <= domain.stage_tolerance * mass + _ROUNDING)
         for level, mass in zip(levels, masses, strict=True)
     ]
+
+
+def has_bottlenecks(reference: Specification) -> bool:
+    """Whether its blocks have an inner width of their own."""
+    return isinstance(reference, ResNet) and reference.block == "bottleneck"
+
+
+def domain_text(reference: Specification, domain: Domain) -> str:
+    """The domain around a reference in words: what stays, and how far the rest may move."""
+    if isinstance(reference, LinkedSpecification):
+        lowest = min(domain.depth_choices(cell)[0] for cell in reference.cells)
+        densest = max(domain.density_cap(cell) for cell in reference.cells)
+        moves = domain.cell_tolerance
+        cells = "" if moves is None else f", mass of a cell within {moves:.0%} or one step"
+        return f"the reference's widths, depth at least {lowest}, density at most {densest:.3g}{cells}"
+    moves = domain.stage_tolerance
+    stages = "" if moves is None else f", mass of a stage within {moves:.0%}"
+    if isinstance(reference, MobileNetV2):
+        return f"the reference's channels, expansions from {EXPANSIONS[0]:g} to its own{stages}"
+    if isinstance(reference, WideResNet):
+        return f"the reference's widths and at most its depth{stages}"
+    if isinstance(reference, ResNet) and has_bottlenecks(reference):
+        inner = domain.inner_choices(reference.width_per_group)
+        return f"the reference's planes, width per group {span(inner)}{stages}"
+    return f"the reference's widths{stages}"
+
+
+def wider_domain(reference: Specification, domain: Domain) -> str:
+    """What would let a reference be changed further."""
+    if isinstance(reference, LinkedSpecification):
+        moves = "none" if domain.cell_tolerance is None else f"{domain.cell_tolerance:.0%}"
+        return f"a smaller --min-depth, or a larger --max-density, --cell-tolerance (now {moves}) or --tolerance"
+    if isinstance(reference, WideResNet):
+        return "a larger --tolerance: its mass moves by whole blocks in all stages"
+    moves = "none" if domain.stage_tolerance is None else f"{domain.stage_tolerance:.0%}"
+    inner = ""
+    if has_bottlenecks(reference):
+        inner = f", --inner-tolerance (now {domain.inner_tolerance or INNER_TOLERANCES[0]:.0%})"
+    return f"a larger --stage-tolerance (now {moves}){inner} or --tolerance"
 
 
 def _cells_in_domain(level: Level, cell: Any, domain: Domain) -> BoolArray:
@@ -119,12 +157,10 @@ def _around_mobilenet(reference: MobileNetV2, domain: Domain) -> Space:
 def _around_resnet(reference: ResNet, domain: Domain) -> Space:
     values = reference.model_dump(exclude={"block", "layers", "planes", "width_per_group"})
     own = reference.width_per_group
-    narrower = () if reference.block == "basic" else tuple(width for width in _NARROWER if width < own)
+    inner = (own,) if reference.block == "basic" else domain.inner_choices(own)
     planes = None if reference.planes is None else tuple((planes,) for planes in reference.planes)
     layers = tuple(_up_to(layers) for layers in reference.layers)
-    return ResNetSpace(
-        **values, block=(reference.block,), layers=layers, planes=planes, width_per_group=(*narrower, own)
-    )
+    return ResNetSpace(**values, block=(reference.block,), layers=layers, planes=planes, width_per_group=inner)
 
 
 def _around_cifar_resnet(reference: CifarResNet, domain: Domain) -> Space:

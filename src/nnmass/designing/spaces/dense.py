@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnmass.architectures import Specification
-from nnmass.designing.problem import FloatArray, IntArray
+from nnmass.designing.problem import BoolArray, FloatArray, IntArray
 from nnmass.topology import MIN_DENSITY_DEPTH, Cell, cell_density, nn_mass, num_skips
 
 DENSITY_CAP = 0.8
@@ -73,6 +73,78 @@ def _skips_of(width: int, depth: int, max_skips: tuple[int, ...] | None, max_den
     if depth < MIN_DENSITY_DEPTH or max_density >= 1:
         return choices
     return choices[cell_density(width, depth, choices) <= max_density + _ROUNDING]
+
+
+class SkipRange(NamedTuple):
+    """Choices of max_skips for pairs of width and depth: arrays of one length, a pair each.
+
+    Attributes:
+        width: of the cell.
+        depth: of the cell.
+        last: position of the largest choice within the density, -1 where there is none.
+        given: the choices, ascending; None: all whole numbers.
+    """
+
+    width: IntArray
+    depth: IntArray
+    last: IntArray
+    given: IntArray | None
+
+    def max_skips(self, position: IntArray) -> IntArray:
+        """The choices at some positions, none beyond saturation."""
+        wanted = position if self.given is None else self.given[position]
+        return np.minimum(wanted, self.saturated)
+
+    @property
+    def saturated(self) -> IntArray:
+        """The most skips that a layer can have."""
+        return self.width * np.maximum(self.depth - 2, 0)
+
+    @property
+    def counts(self) -> IntArray:
+        """How many different choices each pair has."""
+        if self.given is None:
+            return self.last + 1
+        below = np.searchsorted(self.given, self.saturated)
+        return np.minimum(self.last, below) + 1
+
+
+def skip_ranges(
+    widths: tuple[int, ...], depths: tuple[int, ...], max_skips: tuple[int, ...] | None, max_density: float
+) -> SkipRange:
+    """For every width and depth the choices within the density, without listing them."""
+    width, depth = (grid.ravel() for grid in np.meshgrid(np.array(widths), np.array(depths), indexing="ij"))
+    given = None if max_skips is None else np.array(max_skips, np.int64)
+    everything = SkipRange(width, depth, np.zeros(len(width), np.int64), given)
+    most = everything.saturated if given is None else np.full(len(width), len(given) - 1)
+    capped = (depth >= MIN_DENSITY_DEPTH) & (max_density < 1)
+    safe = np.maximum(depth, MIN_DENSITY_DEPTH)
+
+    def thin(position: IntArray) -> BoolArray:
+        density = cell_density(width, safe, everything.max_skips(position))
+        return np.asarray(~capped | (density <= max_density + _ROUNDING))
+
+    return everything._replace(last=last_that(thin, np.zeros_like(most), most))
+
+
+def last_that(holds: Callable[[IntArray], BoolArray], first: IntArray, last: IntArray) -> IntArray:
+    """Per element the last position at which something holds; ``first`` - 1 where it never does.
+
+    Args:
+        holds: of an array of positions, element by element; once it does not, it never does again.
+        first: least positions.
+        last: largest positions, none below ``first`` - 1.
+
+    Examples:
+        >>> last_that(lambda n: n * n <= 10, np.array([0, 4]), np.array([9, 9]))
+        array([3, 3])
+    """
+    low, high = first - 1, last
+    while (low < high).any():
+        middle = low + (high - low + 1) // 2
+        right = holds(np.maximum(middle, first)) | (middle <= low)
+        low, high = np.where(right, middle, low), np.where(right, high, middle - 1)
+    return low
 
 
 def dense_departures(

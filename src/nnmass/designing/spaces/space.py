@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from nnmass import atomic
 from nnmass.architectures import Specification, explain
 from nnmass.architectures.specification import NonNegative, Positive
-from nnmass.designing.problem import FloatArray, IntArray, Level
+from nnmass.designing.problem import FloatArray, IntArray, Level, Limit
 from nnmass.errors import SpaceError
 from nnmass.latency import Block, LatencyTable
 
@@ -78,6 +78,20 @@ class Space(BaseModel, ABC):
         Raises:
             LatencyError: the table lacks a block.
         """
+
+    def levels_within(
+        self, limits: Sequence[Limit], latency: LatencyTable | None = None, *, max_activation_bytes: int | None = None
+    ) -> list[Level]:
+        """The levels, perhaps without options that no best network within some limits needs.
+
+        What is left holds, of every shape, a best network for each objective: the largest mass, the least of a cost.
+
+        Args:
+            limits: on mass and costs.
+            latency: measured blocks.
+            max_activation_bytes: see `levels`.
+        """
+        return self.levels(latency, max_activation_bytes=max_activation_bytes)
 
     @abstractmethod
     def specify(self, choices: Sequence[IntArray]) -> Specification:
