@@ -71,7 +71,7 @@ def test_the_table_shows_the_outcome(nnmass, reference, tmp_path):
         (("--tolerance", "-1"), 2, "--tolerance.*: must be a number from 0 to below 1, got '-1'"),
         (("--max-density", "2"), 2, "must be a number above 0 and at most 1, got '2'"),
         (("--min-depth", "1"), 1, "min_depth must be at least 3, got 1"),
-        (("--verify",), 2, "--verify and --calibrate need --data"),
+        (("--verify",), 2, "--verify needs --data"),
         (("--data", "nowhere"), 1, "data 'nowhere' is neither one of digits, "),
         (("--data", "linear"), 1, "linear: its inputs have the shape .* reads 64 values"),
         (("--data", "digits", "--verify", "--seeds", "1"), 2, "needs at least 2 seeds"),
@@ -123,8 +123,8 @@ def test_a_budget_of_milliseconds(nnmass, reference, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((), 2, "name the network that is too big, once"),
-        (("timm:mobilenetv2_100", "--reference", "x.json"), 2, "name the network that is too big, once"),
+        ((), 2, "give MODEL or --reference, one of them"),
+        (("timm:mobilenetv2_100", "--reference", "x.json"), 2, "give MODEL or --reference, one of them"),
         (("timm:densenet121",), 1, "timm:densenet121 is none of DenseMLP, .*MobileNetV2"),
         (
             ("timm:mobilenetv2_100", "--keep-macs", "0.1"),

@@ -117,7 +117,7 @@ def test_a_table_of_another_device_is_refused_and_can_be_asked_for(nnmass, tmp_p
         (("DenseCNN", "--top", "0"), 2, "--top"),
         (("DenseCNN", "--fit", "nowhere.sqlite"), 1, "nowhere.sqlite: no such run store"),
         (("DenseCNN", "--latency", "nowhere.sqlite"), 1, "nowhere.sqlite: no such latency table"),
-        (("DenseCNN", "--front", "macs", "--max-macs", "1k"), 2, "no network of the space keeps to the limits"),
+        (("DenseCNN", "--front", "macs", "--max-macs", "1k"), 1, "has at most 1,000 MACs, feasible is at most"),
         (("DenseCNN", "--front", "latency_ms"), 1, "milliseconds need a latency table"),
         (("DenseCNN", "--wrong-flag"), 2, "--wrong-flag"),
     ],

@@ -4,7 +4,7 @@ import pytest
 from nnmass.designing import DenseCNNSpace, MobileNetV2Space, fronts, pareto_front
 from nnmass.designing.fronts import mass_front
 from nnmass.designing.problem import QUANTITIES, Limit
-from nnmass.errors import DomainError, InvalidValueError
+from nnmass.errors import DomainError, InfeasibleError, InvalidValueError
 
 
 def expected_front(sums, column, limits):
@@ -59,7 +59,8 @@ def test_a_front_is_of_specifications_with_those_costs():
 
 
 def test_a_limit_below_everything_leaves_nothing():
-    assert pareto_front(MobileNetV2Space(), max_macs=1000) == []
+    with pytest.raises(InfeasibleError, match="has at most 1,000 MACs, feasible is at most [0-9,]+ MACs"):
+        pareto_front(MobileNetV2Space(), max_macs=1000)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ValidationError
 from nnmass.architectures.specification import explain
 from nnmass.errors import NNMassError
 from nnmass.files import read_json
+from nnmass.plain_text import plain
 
+_SHOWN = 40
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -47,9 +49,26 @@ def family_from_dict(
     if not isinstance(values, dict):
         raise error(f"{where}: must be a JSON object, got {type(values).__name__}")
     family = values.get("family")
-    if not isinstance(family, str) or family not in families:
-        raise error(f"{where}: family must be one of {', '.join(families)}, got {family!r}")
+    known = family_named(family, families) if isinstance(family, str) else None
+    if known is None:
+        shown = repr(plain(family, limit=_SHOWN)) if isinstance(family, str) else type(family).__name__
+        raise error(f"{where}: family must be one of {', '.join(families)}, got {shown}")
     try:
-        return families[family].model_validate(values)
+        return families[known].model_validate(values | {"family": known})
     except ValidationError as problem:
         raise error(f"{where}: {explain(problem)}") from None
+
+
+def family_named(name: str, families: Mapping[str, Any]) -> str | None:
+    """The family that a name means, in whatever case and with whatever hyphens it is written; None if it means none.
+
+    Examples:
+        >>> family_named("mobilenet-v2", {"MobileNetV2": None}), family_named("VGG", {"MobileNetV2": None})
+        ('MobileNetV2', None)
+    """
+    spelled = {_bare(family): family for family in families}
+    return name if name in families else spelled.get(_bare(name))
+
+
+def _bare(name: str) -> str:
+    return name.casefold().replace("-", "").replace("_", "")

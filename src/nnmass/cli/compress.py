@@ -2,12 +2,76 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nnmass.cli import options as o
 from nnmass.cli.output import print_json, print_table, progress_bar, say
+from nnmass.cli.unused import Given, Unused, refuse_unused
+
+if TYPE_CHECKING:
+    from nnmass.architectures import Specification
+
+_TRAINING = frozenset(
+    {"seeds", "epochs", "batch_size", "optimizer", "learning_rate", "schedule", "augment", "recipe", "workers"}
+)
+_READING = frozenset({"data_root", "segments"})
+UNUSED = (
+    Unused(
+        lambda given: given["data"] is None,
+        frozenset({"verify", "calibrate"}) | _TRAINING | _READING,
+        "needs --data",
+    ),
+    Unused(lambda given: given["data"] not in ("linear", "circle"), frozenset({"segments"}), "is of linear and circle"),
+    Unused(
+        lambda given: given["data"] in ("digits", "linear", "circle"),
+        frozenset({"data_root"}),
+        "is of data in files; digits, linear and circle need none",
+    ),
+    Unused(lambda given: given["latency"] is None, frozenset({"engine", "other_device"}), "needs --latency"),
+)
+"""Options of this command that some calls do not use, whatever the network."""
+UNUSED_BY_NETWORK = (
+    Unused(
+        lambda given: not _trains(given),
+        frozenset({"data"}) | _TRAINING | _READING,
+        "needs --verify or --calibrate: without them nothing is trained",
+    ),
+    Unused(
+        lambda given: not given["has_cells"],
+        frozenset({"min_depth", "max_density", "cell_tolerance"}),
+        "is of DenseMLPs and DenseCNNs; --stage-tolerance bounds a residual network",
+    ),
+    Unused(
+        lambda given: given["has_cells"],
+        frozenset({"stage_tolerance"}),
+        "is of residual networks; --cell-tolerance bounds a network of cells",
+    ),
+    Unused(
+        lambda given: not given["has_bottlenecks"],
+        frozenset({"inner_tolerance"}),
+        "is of ResNets with bottlenecks, which alone have a width per group",
+    ),
+)
+"""The same, once it is known what network is compressed."""
+
+
+def _trains(given: Given) -> bool:
+    calibrates = given["calibrates_by_default"] if given["calibrate"] is None else given["calibrate"]
+    return bool(given["verify"] or calibrates)
+
+
+def _facts(spec: "Specification") -> dict[str, bool]:
+    """What of a network decides which options it uses."""
+    from nnmass.architectures import DenseMLP, LinkedSpecification
+    from nnmass.designing import has_bottlenecks
+
+    return {
+        "has_cells": isinstance(spec, LinkedSpecification),
+        "has_bottlenecks": has_bottlenecks(spec),
+        "calibrates_by_default": isinstance(spec, DenseMLP),
+    }
 
 
 class Objective(StrEnum):
@@ -19,6 +83,7 @@ class Objective(StrEnum):
 
 
 def compress(
+    context: typer.Context,
     big: Annotated[
         str | None, typer.Argument(metavar="MODEL", help=f"The network that is too big. {o.MODEL_HELP}")
     ] = None,
@@ -29,12 +94,18 @@ def compress(
     max_latency_ms: o.MaxLatencyOption = None,
     keep_macs: Annotated[
         float | None,
-        o.real("--keep-macs", "--keep", open_low=True, high=1, help="Budget: this share of the reference's MACs."),
+        o.real("--keep-macs", "--keep", open_low=True, high=1, help="About this share of the reference's MACs."),
     ] = None,
     keep_params: Annotated[
-        float | None, o.real(open_low=True, high=1, help="Budget: this share of the reference's parameters.")
+        float | None, o.real(open_low=True, high=1, help="About this share of the reference's parameters.")
     ] = None,
-    objective: Annotated[Objective | None, typer.Option(help="What to minimise; default: what has a budget.")] = None,
+    objective: Annotated[
+        Objective | None,
+        typer.Option(help="What to minimise; default: with a share to keep nothing, else what has a budget."),
+    ] = None,
+    between: Annotated[
+        int, o.whole(low=0, high=100, help="Networks to list between the budget, or the reference, and the cheapest.")
+    ] = 4,
     tolerance: o.ToleranceOption = 0.02,
     min_depth: Annotated[
         int | None, o.whole(high=10_000, help="Fewest layers of a cell; default: half the reference's.")
@@ -49,9 +120,21 @@ def compress(
             high=1, open_high=True, help="The same for a stage of a residual network, whose mass moves by whole blocks."
         ),
     ] = 0.3,
+    inner_tolerance: Annotated[
+        float | None,
+        o.real(
+            high=1,
+            open_high=True,
+            help="How far the width per group of bottlenecks may fall; default: 0.25, where a budget needs it 0.5.",
+        ),
+    ] = None,
     latency: o.LatencyOption = None,
     engine: o.EngineOption = None,
     other_device: o.OtherDeviceOption = False,
+    input_size: Annotated[
+        list[Any] | None,
+        typer.Option(parser=o.size, metavar="SIZE", help="1,3,224,224: size of MODEL's input, samples first."),
+    ] = None,
     image_size: o.ImageSizeOption = None,
     time_limit: o.TimeLimitOption = None,
     verify: Annotated[bool, typer.Option("--verify", help="Train reference and compressed alike and compare.")] = False,
@@ -73,7 +156,10 @@ def compress(
     segments: o.SegmentsOption = 20,
     as_json: o.JsonOption = False,
 ) -> None:
-    """Find the cheapest specification of the same NN-Mass, predict its accuracy and, with --verify, measure it.
+    """Find a cheaper specification of the same NN-Mass, predict its accuracy and, with --verify, measure it.
+
+    With --keep-macs it is the one that comes nearest to that share of the reference's MACs; with a largest number, or
+    with --objective, the cheapest.
 
     With --data small networks are trained to predict from; everything that is trained lands in OUT/runs.sqlite, so that
     a call that was interrupted goes on where it was.
@@ -81,36 +167,42 @@ def compress(
     Example: nnmass compress timm:mobilenetv2_100 --keep-macs 0.66 --out small
     """
     from nnmass.designing import Domain, space_around
-    from nnmass.designing import compress as find_cheapest
+    from nnmass.designing import compress as find_cheaper
     from nnmass.experiments import CompressionOutcome, measure_compression, train_compressed
     from nnmass.latency import blocks_of
     from nnmass.networks import build
     from nnmass.provenance import provenance
-    from nnmass.reporting import compression_rows, summary, write_compression
+    from nnmass.reporting import compression_rows, cost_notes, front_between, summary, write_compression
     from nnmass.sweeps import RunStore
     from nnmass.tracing import specification_of
 
-    if data is None and (verify or calibrate):
-        raise typer.BadParameter("--verify and --calibrate need --data", param_hint="--data")
+    refuse_unused(context, UNUSED)
     if verify and seeds < 2:
         raise typer.BadParameter("--verify needs at least 2 seeds for an interval", param_hint="--seeds")
     if (big is None) == (reference is None):
-        raise typer.BadParameter("name the network that is too big, once", param_hint="MODEL")
+        raise typer.BadParameter("give MODEL or --reference, one of them", param_hint="MODEL")
+    for name, most, keep in (("macs", max_macs, keep_macs), ("params", max_params, keep_params)):
+        if most is not None and keep is not None:
+            raise typer.BadParameter(f"give --keep-{name} or --max-{name}, not both", param_hint=f"--keep-{name}")
     source = big or str(reference)
-    spec = specification_of(source, image_size=image_size)
-    domain = Domain(min_depth, max_density, cell_tolerance, stage_tolerance)
+    spec = specification_of(source, input_sizes=input_size or (), image_size=image_size)
+    refuse_unused(context, UNUSED_BY_NETWORK, **_facts(spec))
+    domain = Domain(min_depth, max_density, cell_tolerance, stage_tolerance, inner_tolerance)
     table = o.latency_table(latency, engine, other_device=other_device)
     if table is not None:
         o.fill_missing(table, (*blocks_of(spec), *space_around(spec, domain).blocks()))
-    compression = find_cheapest(
+    compression = find_cheaper(
         spec,
-        max_params=_budget(spec.params, max_params, keep_params, "params"),
-        max_macs=_budget(spec.macs, max_macs, keep_macs, "macs"),
+        max_params=max_params,
+        max_macs=max_macs,
         max_latency_ms=max_latency_ms,
+        keep_params=keep_params,
+        keep_macs=keep_macs,
         objective=objective.value if objective else None,
         tolerance=tolerance,
         domain=domain,
         latency=table,
+        between=between,
         time_limit=time_limit,
     )
     outcome = CompressionOutcome(compression)
@@ -150,14 +242,8 @@ def compress(
         return
     print_table(f"{source} compressed", *compression_rows(outcome))
     say(summary(outcome))
-    if outcome.not_predicted and data is not None:
-        say(f"No prediction: {outcome.not_predicted}")
+    for note in cost_notes(outcome):
+        say(note)
+    if compression.front:
+        print_table("Of the same NN-Mass, in between", *front_between(outcome), wrapped=["network"])
     say(f"Written to {out}: compressed.json, weights.safetensors ({weights}), report.html, result.json")
-
-
-def _budget(cost: int, most: int | None, keep: float | None, name: str) -> int | None:
-    if keep is None:
-        return most
-    if most is not None:
-        raise typer.BadParameter(f"give --keep-{name} or --max-{name}, not both", param_hint=f"--keep-{name}")
-    return int(keep * cost)

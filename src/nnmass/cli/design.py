@@ -7,15 +7,29 @@ import typer
 
 from nnmass.cli import options as o
 from nnmass.cli.output import print_json, print_table, say
+from nnmass.cli.unused import Unused, refuse_unused
 
 if TYPE_CHECKING:
     from nnmass.designing import Space
+    from nnmass.latency import LatencyTable
     from nnmass.prediction import Comparison
 
 FAMILIES = ("DenseMLP", "DenseCNN", "MobileNetV2", "ResNet", "CifarResNet", "WideResNet")
+UNUSED = (
+    Unused(
+        lambda given: given["front"] is not None,
+        frozenset({"objective", "top", "diversity", "fit", "time_limit"}),
+        "does not go with --front, which lists the largest NN-Mass for every cost",
+    ),
+    Unused(lambda given: given["latency"] is None, frozenset({"engine", "other_device"}), "needs --latency"),
+    Unused(lambda given: given["mass_of"] is None, frozenset({"tolerance"}), "needs --mass-of"),
+    Unused(lambda given: given["top"] == 1, frozenset({"diversity"}), "needs --top of at least 2"),
+)
+"""Options of this command that some calls do not use."""
 
 
 def design(
+    context: typer.Context,
     space: Annotated[
         str,
         typer.Argument(
@@ -73,26 +87,29 @@ def design(
     from nnmass.provenance import provenance
     from nnmass.reporting import design_rows, design_summary, write_design
 
+    refuse_unused(context, UNUSED)
+    if mass_of is not None and (min_mass is not None or max_mass is not None):
+        raise typer.BadParameter("give --mass-of, or --min-mass and --max-mass", param_hint="--mass-of")
     chosen = space_of(space)
     table = o.latency_table(latency, engine, other_device=other_device)
     o.fill_missing(table, chosen.blocks())
-    if front is not None:
-        costs = {"max_params": max_params, "max_macs": max_macs, "max_latency_ms": max_latency_ms}
-        _show_front(chosen, front, costs, table, out, outside_domain=outside_domain, as_json=as_json)
-        return
     if mass_of is not None:
-        if min_mass is not None or max_mass is not None:
-            raise typer.BadParameter("give --mass-of, or --min-mass and --max-mass", param_hint="--mass-of")
         mass = _mass_of(mass_of)
         min_mass, max_mass = mass * (1 - tolerance), mass * (1 + tolerance)
+    limits: dict[str, Any] = {
+        "max_params": max_params,
+        "max_macs": max_macs,
+        "max_latency_ms": max_latency_ms,
+        "max_activation_bytes": max_activation,
+        "min_mass": min_mass,
+        "max_mass": max_mass,
+    }
+    if front is not None:
+        _show_front(chosen, front, limits, table, out, outside_domain=outside_domain, as_json=as_json)
+        return
     found = find_best(
         chosen,
-        max_params=max_params,
-        max_macs=max_macs,
-        max_latency_ms=max_latency_ms,
-        max_activation_bytes=max_activation,
-        min_mass=min_mass,
-        max_mass=max_mass,
+        **limits,
         objective=objective or ("mass" if min_mass is None else "macs"),
         latency=table,
         fit=None if fit is None else _comparison(fit),
@@ -115,10 +132,16 @@ def design(
 
 
 def space_of(name: str) -> "Space":
-    """The space that a user names: a JSON file, or a family for its default."""
-    from nnmass.designing import load_space, space_from_dict
+    """The space that a user names: a family for its default, or a JSON file."""
+    from nnmass.designing import default_space, load_space
+    from nnmass.errors import SpaceError
 
-    return space_from_dict({"family": name}) if name in FAMILIES else load_space(name)
+    if name.endswith(".json") or Path(name).exists():
+        return load_space(name)
+    try:
+        return default_space(name)
+    except SpaceError:
+        raise SpaceError(f"{name}: no file, and no family of {', '.join(FAMILIES)}") from None
 
 
 def _mass_of(source: str) -> float:
@@ -144,7 +167,7 @@ def _show_front(
     space: "Space",
     cost: Literal["params", "macs", "latency_ms"],
     limits: dict[str, Any],
-    table: Any,
+    table: "LatencyTable | None",
     out: Path | None,
     *,
     outside_domain: bool,
@@ -155,8 +178,6 @@ def _show_front(
     from nnmass.reporting import front_rows, write_front
 
     found = pareto_front(space, cost=cost, **limits, latency=table, outside_domain=outside_domain)
-    if not found:
-        raise typer.BadParameter("no network of the space keeps to the limits", param_hint="--front")
     values = {
         "space": space.model_dump(mode="json", exclude_none=True),
         "cost": cost,
@@ -169,6 +190,9 @@ def _show_front(
     if as_json:
         print_json(values)
         return
-    print_table(f"Largest NN-Mass for its {cost}: {len(found):,} networks", *front_rows(found), wrapped=["network"])
+    columns, rows = front_rows(found)
+    print_table(f"Largest NN-Mass for its {cost}: {len(found):,} networks", columns, rows, wrapped=["network"])
+    if len(rows) < len(found):
+        say(f"{len(rows)} of {len(found):,} networks are shown, evenly spread; --out and --json hold all.")
     if out is not None:
         say(f"Written to {out}: front.png, front.json")

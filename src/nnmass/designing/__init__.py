@@ -1,10 +1,12 @@
 """Design from NN-Mass: the best network within budgets, and cheaper ones of the same mass, within a stated domain."""
 
-from nnmass.designing.best import Candidate, Design, describe, design, pareto_front
+from nnmass.designing.best import design
+from nnmass.designing.candidates import Candidate, Design, describe
 from nnmass.designing.compressed import Compression, structure
 from nnmass.designing.compression import compress
 from nnmass.designing.domain import CELL_TOLERANCE, INNER_TOLERANCES, STAGE_TOLERANCE, Domain
 from nnmass.designing.solver import Budgets, Certificate, Objective
+from nnmass.designing.space_front import pareto_front
 from nnmass.designing.spaces import (
     DENSITY_CAP,
     CifarResNetSpace,
@@ -15,10 +17,11 @@ from nnmass.designing.spaces import (
     Space,
     StageSpace,
     WideResNetSpace,
+    default_space,
     load_space,
     space_from_dict,
 )
-from nnmass.designing.surroundings import domain_text, space_around
+from nnmass.designing.surroundings import domain_text, has_bottlenecks, space_around
 
 __all__ = [
     "CELL_TOLERANCE",
@@ -41,9 +44,11 @@ __all__ = [
     "StageSpace",
     "WideResNetSpace",
     "compress",
+    "default_space",
     "describe",
     "design",
     "domain_text",
+    "has_bottlenecks",
     "load_space",
     "pareto_front",
     "space_around",

@@ -3,16 +3,16 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal
 
 from nnmass.architectures import Specification
 from nnmass.designing.alternatives import Alternatives
-from nnmass.designing.fronts import mass_front
+from nnmass.designing.candidates import Candidate, Design, require_domain
 from nnmass.designing.problem import QUANTITIES, Level, Limit, Path, connected
 from nnmass.designing.solver import Budgets, Certificate, Objective, certificate, check_time, solve
-from nnmass.designing.spaces import Space
-from nnmass.errors import DomainError, ExtrapolationError, InvalidValueError
+from nnmass.designing.spaces import Space, default_space
+from nnmass.errors import ExtrapolationError, InvalidValueError
 from nnmass.latency import LatencyTable
 from nnmass.prediction import Comparison
 from nnmass.prediction import Prediction as AccuracyPrediction
@@ -20,100 +20,8 @@ from nnmass.prediction import Prediction as AccuracyPrediction
 _MOST_ALTERNATIVES = 100
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A network of the space.
-
-    Attributes:
-        spec: the specification, its links free where it has any.
-        latency_ms: by the latency table; None without one.
-        accuracy: predicted, by name of the quantity it is predicted from (NN-Mass, and beside it parameters and MACs);
-            what lies too far outside the fitted networks is left out.
-        outside: how it reaches beyond the domain of the theory and of the fit; nothing where it lies within.
-        certificate: whether it is proven that none is better of those that it was chosen from; None on a front.
-    """
-
-    spec: Specification
-    latency_ms: float | None
-    accuracy: dict[str, AccuracyPrediction]
-    outside: tuple[str, ...]
-    certificate: Certificate | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        costs = {"nn_mass": self.spec.nn_mass, "params": self.spec.params, "macs": self.spec.macs}
-        return {
-            "spec": self.spec.model_dump(mode="json", exclude_none=True),
-            **costs,
-            "flops": 2 * self.spec.macs,
-            "latency_ms": self.latency_ms,
-            "activation_bytes": self.spec.activation_bytes,
-            "accuracy": {name: prediction._asdict() for name, prediction in self.accuracy.items()} or None,
-            "outside_domain": list(self.outside),
-            "certificate": None if self.certificate is None else asdict(self.certificate),
-        }
-
-
-@dataclass(frozen=True)
-class Design:
-    """The best network of a space within budgets, and what is known of it.
-
-    Attributes:
-        space: where it was looked for.
-        budgets: what it had to keep to, those of the fit's domain included.
-        objective: what was maximised (``"mass"``) or minimised.
-        best: the network.
-        certificate: whether it is proven that there is no better one, and the bound.
-        alternatives: the best of those unlike it, the best of those unlike both, and so on, each with its certificate.
-        list_ends: why there are fewer alternatives than were asked for; nothing where there are as many.
-    """
-
-    space: Space
-    budgets: Budgets
-    objective: Objective
-    best: Candidate
-    certificate: Certificate
-    alternatives: tuple[Candidate, ...] = ()
-    list_ends: str = ""
-
-    @property
-    def spec(self) -> Specification:
-        """The best network's specification."""
-        return self.best.spec
-
-    @property
-    def optimal(self) -> bool:
-        """Whether it is proven that no network of the space within the budgets is better."""
-        return self.certificate.optimal
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "space": self.space.model_dump(mode="json", exclude_none=True),
-            "budgets": {name: value for name, value in asdict(self.budgets).items() if value is not None},
-            "objective": self.objective,
-            "design": self.best.to_dict(),
-            "certificate": asdict(self.certificate),
-            "alternatives": [candidate.to_dict() for candidate in self.alternatives],
-            "list_ends": self.list_ends or None,
-        }
-
-    def __str__(self) -> str:
-        spec = self.spec
-        proven = (
-            "proven optimal" if self.optimal else f"not proven: at most {self.certificate.gap:.2%} from the optimum"
-        )
-        latency = "" if self.best.latency_ms is None else f", {self.best.latency_ms:.2f} ms"
-        lines = [
-            describe(spec),
-            f"NN-Mass {spec.nn_mass:,.2f}, {spec.params:,} params, {spec.macs:,} MACs{latency}",
-            f"{proven}, of {self.certificate.space_size:,} networks",
-        ]
-        return "\n".join([*lines, *(f"outside the domain: {reason}" for reason in self.best.outside)])
-
-
 def design(
-    space: Space,
+    space: Space | str,
     *,
     max_params: float | None = None,
     max_macs: float | None = None,
@@ -139,7 +47,7 @@ def design(
     the answer is then marked.
 
     Args:
-        space: the networks to choose from.
+        space: the networks to choose from; a family's name stands for its default space.
         max_params: budget of parameters.
         max_macs: budget of multiply-accumulates of one input.
         max_latency_ms: budget of milliseconds; needs ``latency``.
@@ -169,6 +77,7 @@ def design(
         proven optimal, of 25,631,188,087 networks
     """
     start = time.monotonic()
+    space = default_space(space) if isinstance(space, str) else space
     if objective == "accuracy":
         objective = _by_accuracy(fit)
     _check(space, objective, max_latency_ms, min_mass, latency, top, diversity, time_limit, outside_domain)
@@ -208,67 +117,6 @@ def _list_ends(listed: Alternatives, time_limit: float | None) -> str:
     return f"the list was not finished within {spent}"
 
 
-def pareto_front(
-    space: Space,
-    *,
-    cost: Objective = "macs",
-    max_params: float | None = None,
-    max_macs: float | None = None,
-    max_latency_ms: float | None = None,
-    latency: LatencyTable | None = None,
-    outside_domain: bool = False,
-) -> list[Candidate]:
-    """Every network of a space that no cheaper or equally cheap one has at least the mass of, cheapest first.
-
-    Args:
-        space: the networks to choose from.
-        cost: ``"params"``, ``"macs"`` or ``"latency_ms"``.
-        max_params: upper limit of parameters; a limit on another cost than ``cost`` cuts an exact slice.
-        max_macs: likewise of multiply-accumulates.
-        max_latency_ms: likewise of milliseconds.
-        latency: table of measured blocks.
-        outside_domain: allow a space beyond the domain of the theory.
-
-    Raises:
-        DomainError: the space reaches beyond the domain.
-        InvalidValueError: a cost that is none, milliseconds without a table, or a front too large to hold.
-    """
-    if cost not in ("params", "macs", "latency_ms"):
-        raise InvalidValueError(f"cost must be one of params, macs, latency_ms, got {cost!r}")
-    if latency is None and (cost == "latency_ms" or max_latency_ms is not None):
-        raise InvalidValueError("milliseconds need a latency table: nnmass bench fills one")
-    _check_domain(space, outside_domain)
-    limits = Budgets(max_params, max_macs, max_latency_ms).limits
-    paths, levels = mass_front(space.levels(latency), cost, limits)
-    found = []
-    for path in paths:
-        spec = space.specify(path.choices(levels))
-        milliseconds = None if latency is None else float(path.quantities[QUANTITIES.index("latency_ms")])
-        found.append(Candidate(spec, milliseconds, {}, space.departures(spec)))
-    return found
-
-
-def describe(spec: Specification) -> str:
-    """A specification in one line.
-
-    Examples:
-        >>> from nnmass import MobileNetV2
-        >>> describe(MobileNetV2(stages=[(1, 16, 1, 1), (6, 24, 2, 2)]))
-        'MobileNetV2: stages 1×16×1, 6×24×2 (expansion × channels × blocks)'
-    """
-    values = spec.without_links().model_dump(exclude_none=True)
-    if spec.family == "MobileNetV2":
-        stages = ", ".join(f"{expansion:g}×{channels}×{blocks}" for expansion, channels, blocks, _ in values["stages"])
-        return f"MobileNetV2: stages {stages} (expansion × channels × blocks)"
-    names = ("width", "widths", "depth", "max_skips", "block", "layers", "planes", "width_per_group", "widen_factor")
-    parts = [f"{name.replace('_', ' ')} {_listed(values[name])}" for name in names if name in values]
-    return f"{spec.family}: {'; '.join(parts)}"
-
-
-def _listed(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
 def _check(
     space: Space,
     objective: Objective,
@@ -291,7 +139,7 @@ def _check(
     if not 0 <= diversity < 1:
         raise InvalidValueError(f"diversity must lie in [0, 1), got {diversity}")
     check_time(time_limit)
-    _check_domain(space, outside_domain)
+    require_domain(space, outside_domain)
 
 
 def _by_accuracy(fit: Comparison | None) -> Objective:
@@ -301,15 +149,6 @@ def _by_accuracy(fit: Comparison | None) -> Objective:
     if fit.mass.slope <= 0:
         raise InvalidValueError(f"the fit predicts no more accuracy from more mass (slope {fit.mass.slope:.3g})")
     return "mass"
-
-
-def _check_domain(space: Space, outside_domain: bool) -> None:
-    reasons = space.departures()
-    if reasons and not outside_domain:
-        raise DomainError(
-            f"the space reaches beyond what NN-Mass was shown to compare: {'; '.join(reasons)}.  Narrow it, or say so: "
-            "outside_domain=True, --outside-domain"
-        )
 
 
 def _within(budgets: Budgets, fit: Comparison) -> Budgets:

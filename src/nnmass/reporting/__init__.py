@@ -2,7 +2,13 @@
 
 from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
 from nnmass.reporting.bench import Checked, bench_rows, bench_summary, latency_figure
-from nnmass.reporting.compression import compression_rows, summary, write_compression
+from nnmass.reporting.compression import (
+    compression_rows,
+    cost_notes,
+    front_between,
+    summary,
+    write_compression,
+)
 from nnmass.reporting.convergence import convergence_figure, convergence_fit_rows, convergence_rows
 from nnmass.reporting.design import design_rows, design_summary, front_figure, front_rows, write_design, write_front
 from nnmass.reporting.difference import difference_figure
@@ -38,10 +44,12 @@ __all__ = [
     "convergence_figure",
     "convergence_fit_rows",
     "convergence_rows",
+    "cost_notes",
     "design_rows",
     "design_summary",
     "difference_figure",
     "equal_mass_rows",
+    "front_between",
     "front_figure",
     "front_rows",
     "imagenet_figure",

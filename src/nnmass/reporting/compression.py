@@ -8,7 +8,7 @@ from typing import Any
 
 from nnmass import atomic
 from nnmass.architectures import LinkedSpecification, Specification
-from nnmass.designing import Compression, structure
+from nnmass.designing import Compression, describe, domain_text, structure
 from nnmass.errors import InvalidValueError
 from nnmass.experiments import CompressionOutcome
 from nnmass.networks import Network as Module
@@ -59,6 +59,23 @@ def compression_rows(outcome: CompressionOutcome) -> TextTable:
     return ("", *NAMES, "compressed / reference"), rows
 
 
+def front_between(outcome: CompressionOutcome) -> TextTable:
+    """Networks of the same mass between the budget, or the reference, and the cheapest, the dearest first."""
+    reference = outcome.compression.reference
+    rows = [
+        (
+            describe(spec),
+            f"{spec.nn_mass:,.2f}",
+            f"{spec.params:,}",
+            f"{spec.macs:,}",
+            f"× {spec.params / reference.params:.3f}",
+            f"× {spec.macs / reference.macs:.3f}",
+        )
+        for spec in outcome.compression.front
+    ]
+    return ("network", "NN-Mass", "params", "MACs", "params / reference", "MACs / reference"), rows
+
+
 def summary(outcome: CompressionOutcome) -> str:
     """The outcome in one or two sentences."""
     ratio = outcome.compression.table["ratio"]
@@ -106,11 +123,14 @@ def write_compression(
 def _sections(outcome: CompressionOutcome) -> list[Section]:
     compression = outcome.compression
     named = list(zip(NAMES, (compression.reference, compression.spec), strict=True))
-    costs = Section("Costs and accuracy", _cost_notes(outcome), compression_rows(outcome))
+    costs = [Section("Costs and accuracy", cost_notes(outcome), compression_rows(outcome))]
+    if compression.front:
+        text = "Networks of the same NN-Mass between the budget, or the reference, and the cheapest."
+        costs.append(Section("In between", [text], front_between(outcome)))
     about_skips = _skip_sections(named)
     if outcome.comparison is None:
-        return [costs, *about_skips]
-    return [costs, _accuracy_section(outcome), *about_skips, _baseline_section(outcome)]
+        return [*costs, *about_skips]
+    return [*costs, _accuracy_section(outcome), *about_skips, _baseline_section(outcome)]
 
 
 def _skip_sections(named: Sequence[tuple[str, Specification]]) -> list[Section]:
@@ -149,31 +169,29 @@ def _propagation(theory: ExpectedIsometry) -> tuple[str, str]:
     return (f"{theory.mean:.3f}", f"{theory.std:.3f}") if known else ("–", "–")
 
 
-def _cost_notes(outcome: CompressionOutcome) -> list[str]:
+def cost_notes(outcome: CompressionOutcome) -> list[str]:
+    """What is proven of the answer, where it was looked for, and what is to be said of it."""
     compression = outcome.compression
     certificate = compression.certificate
-    proof = "it is proven that none is cheaper"
-    if not certificate.optimal:
-        proof = f"at most {certificate.gap:.2%} above what is proven possible"
-    notes = [
-        f"Cheapest in {compression.objective} of the {certificate.space_size:,} specifications of the domain "
-        f"({_bounds(compression)}) with equal NN-Mass within {compression.tolerance:.0%}; {proof}."
-    ]
+    domain = domain_text(compression.reference, compression.domain)
+    among = (
+        f"{certificate.space_size:,} specifications of the domain ({domain}) with equal NN-Mass within "
+        f"{compression.tolerance:.0%}"
+    )
+    if compression.aims:
+        answer = f"Of the {among} the one whose {compression.objective} come nearest to the budget from below"
+        proof = "it is proven that none comes nearer by more than a thousandth"
+    else:
+        answer = f"Cheapest in {compression.objective} of the {among}"
+        proof = "it is proven that none is cheaper"
+    if not compression.optimal:
+        proof = f"at most {certificate.gap:.2%} from what is proven possible"
+    notes = [f"{answer}; {proof}.", *compression.notes]
     if outcome.not_predicted:
         notes.append(f"No prediction: {outcome.not_predicted}")
     if outcome.verification is None:
         notes.append("Not measured: run with --verify to train both.")
     return notes
-
-
-def _bounds(compression: Compression) -> str:
-    """The domain in words."""
-    reference, domain = compression.reference, compression.domain
-    if not isinstance(reference, LinkedSpecification):
-        free = domain.stage_tolerance is None
-        return "the reference's widths" + ("" if free else f", mass of a stage within {domain.stage_tolerance:.0%}")
-    lowest = min(domain.depth_choices(cell)[0] for cell in reference.cells)
-    return f"the reference's widths, depth at least {lowest}, density at most {domain.max_density:g}"
 
 
 def _accuracy_section(outcome: CompressionOutcome) -> Section:

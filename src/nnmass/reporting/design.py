@@ -23,15 +23,23 @@ _AXES = {"params": "parameters", "macs": "MACs", "latency_ms": "latency [ms]"}
 
 
 def design_rows(design: Design) -> TextTable:
-    """The network and its alternatives, a row each."""
-    return _rows([design.best, *design.alternatives])
+    """The network and its alternatives, a row each; with alternatives, what is proven of each."""
+    columns, rows = _rows(listed := [design.best, *design.alternatives])
+    if not design.alternatives:
+        return columns, rows
+    return (*columns, "proven"), [(*row, _proof(candidate)) for row, candidate in zip(rows, listed, strict=True)]
+
+
+def _proof(candidate: Candidate) -> str:
+    certificate = candidate.certificate
+    return "yes" if certificate is None or certificate.optimal else f"to {certificate.gap:.2%}"
 
 
 def front_rows(front: Sequence[Candidate]) -> TextTable:
-    """A front, cheapest first; of a long one evenly spread rows."""
-    step = max(len(front) / _MOST_ROWS, 1.0)
-    shown = [front[int(i * step)] for i in range(int(len(front) / step))]
-    return _rows([*shown[:-1], front[-1]])
+    """A front, cheapest first; of a long one evenly spread rows, the first and the last among them."""
+    count = min(len(front), _MOST_ROWS)
+    last = len(front) - 1
+    return _rows([front[round(i * last / max(count - 1, 1))] for i in range(count)])
 
 
 def _rows(candidates: Sequence[Candidate]) -> TextTable:
@@ -66,6 +74,10 @@ def design_summary(design: Design) -> list[str]:
     else:
         proof = f"Not proven: the bound on {name} is {certificate.bound:,.4g}, {certificate.gap:.2%} away."
     lines = [f"{proof} {certificate.examined:,} partial networks were looked at."]
+    if design.alternatives:
+        lines.append("Each further network is the best of those unlike all before it, proven where it says so.")
+    if design.list_ends:
+        lines.append(f"The list ends here: {design.list_ends}.")
     lines += [f"Outside the domain: {reason}." for reason in design.best.outside]
     others = {key: value for key, value in design.best.accuracy.items() if key != "nn_mass"}
     if others:

@@ -56,25 +56,35 @@ def analyze_source(
         return analyze(loaded.module, sizes, projection=projection or "count", name=source)
 
 
-def specification_of(source: str, *, image_size: int | None = None) -> Specification:
+def specification_of(
+    source: str, *, input_sizes: Sequence[Sequence[int]] = (), image_size: int | None = None
+) -> Specification:
     """Return the specification that a user names: its JSON file, or a model that is one; see `recognise`.
 
     What the model's own code prints goes to standard error.
 
     Args:
         source: a specification's ``FILE.json``, or what `load_model` takes; ``FILE.py:NAME`` runs that file.
-        image_size: height and width of the images, instead of what the source knows.
+        input_sizes: sizes of the inputs, the samples first, instead of those that the source knows.
+        image_size: height and width of the images, likewise.
 
     Raises:
+        InvalidValueError: sizes that are not valid, missing, or too many or few for the model's inputs.
         SpecificationError: the JSON file is no specification.
         ModelError: the source names no model, or one of no family.
     """
+    if input_sizes and image_size is not None:
+        raise InvalidValueError("give sizes of the inputs or an image size, not both")
     if is_specification(source):
+        if input_sizes:
+            raise InvalidValueError(f"{source}: a specification knows the size of its input; give no other")
         return read_specification(source, image_size=image_size)
     with redirect_stdout(sys.stderr):
         loaded = load_model(source, image_size=image_size)
-        folded = source.endswith(".onnx")
-        return recognise(loaded.module, loaded.input_sizes, name=source, folded=folded)
+        sizes = tuple(map(tuple, input_sizes)) or loaded.input_sizes
+        if not isinstance(getattr(loaded.module, "spec", None), Specification):  # one of ours knows its input
+            sizes = _checked(source, loaded.module, sizes)
+        return recognise(loaded.module, sizes, name=source, folded=source.endswith(".onnx"))
 
 
 def is_specification(source: str) -> bool:

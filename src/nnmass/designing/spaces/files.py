@@ -11,6 +11,9 @@ from nnmass.designing.spaces.resnet import ResNetSpace
 from nnmass.designing.spaces.small_resnets import CifarResNetSpace, WideResNetSpace
 from nnmass.designing.spaces.space import Space
 from nnmass.errors import SpaceError
+from nnmass.plain_text import plain
+
+_SHOWN = 40
 
 SPACES: dict[str, type[Space]] = {
     "DenseMLP": DenseMLPSpace,
@@ -29,6 +32,19 @@ def load_space(path: str | os.PathLike[str]) -> Space:
         SpaceError: no such file, not JSON, or not a valid space.
     """
     return read_family(path, SPACES, what="a design space", error=SpaceError)
+
+
+def default_space(family: str) -> Space:
+    """The default space of a family, in whatever case its name is written.
+
+    Raises:
+        SpaceError: an unknown family.
+
+    Examples:
+        >>> default_space("mobilenetv2").size()
+        191102976
+    """
+    return space_from_dict({"family": family}, where=f"default space of {plain(family, limit=_SHOWN)!r}")
 
 
 def space_from_dict(values: Any, *, where: str = "space") -> Space:

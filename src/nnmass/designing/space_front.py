@@ -1,0 +1,68 @@
+"""The largest mass for every cost of a whole space."""
+
+from nnmass.designing.candidates import Candidate, require_domain
+from nnmass.designing.fronts import mass_front
+from nnmass.designing.problem import QUANTITIES, Problem
+from nnmass.designing.solver import Budgets, Objective, solve
+from nnmass.designing.spaces import Space, default_space
+from nnmass.errors import InfeasibleError, InvalidValueError
+from nnmass.latency import LatencyTable
+
+_MASS = QUANTITIES.index("mass")
+
+
+def pareto_front(
+    space: Space | str,
+    *,
+    cost: Objective = "macs",
+    max_params: float | None = None,
+    max_macs: float | None = None,
+    max_latency_ms: float | None = None,
+    max_activation_bytes: int | None = None,
+    min_mass: float | None = None,
+    max_mass: float | None = None,
+    latency: LatencyTable | None = None,
+    outside_domain: bool = False,
+) -> list[Candidate]:
+    """Every network of a space that no cheaper or equally cheap one has at least the mass of, cheapest first.
+
+    Args:
+        space: the networks to choose from; a family's name stands for its default space.
+        cost: ``"params"``, ``"macs"`` or ``"latency_ms"``.
+        max_params: upper limit of parameters; a limit on another cost than ``cost`` cuts an exact slice.
+        max_macs: likewise of multiply-accumulates.
+        max_latency_ms: likewise of milliseconds.
+        max_activation_bytes: largest `Specification.activation_bytes` of a member.
+        min_mass: where the front begins.
+        max_mass: where it ends.
+        latency: table of measured blocks.
+        outside_domain: allow a space beyond the domain of the theory.
+
+    Raises:
+        DomainError: the space reaches beyond the domain.
+        InfeasibleError: it is proven that nothing meets the limits; says what would be feasible.
+        InvalidValueError: a cost that is none, milliseconds without a table, or a front too large to hold.
+    """
+    if cost not in ("params", "macs", "latency_ms"):
+        raise InvalidValueError(f"cost must be one of params, macs, latency_ms, got {cost!r}")
+    if latency is None and (cost == "latency_ms" or max_latency_ms is not None):
+        raise InvalidValueError("milliseconds need a latency table: nnmass bench fills one")
+    space = default_space(space) if isinstance(space, str) else space
+    require_domain(space, outside_domain)
+    budgets = Budgets(max_params, max_macs, max_latency_ms, min_mass, max_mass)
+    levels = space.levels(latency, max_activation_bytes=max_activation_bytes)
+    solve(levels, budgets, cost, space_size=space.size())  # says what would be feasible, if nothing is
+    paths, chain = mass_front(levels, cost, [limit for limit in budgets.limits if limit.quantity != _MASS])
+    masses = Problem(chain, _MASS, 1, tuple(limit for limit in budgets.limits if limit.quantity == _MASS))
+    found = []
+    for path in paths:
+        if not (masses.use(path.quantities) <= masses.room).all():
+            continue
+        spec = space.specify(path.choices(chain))
+        milliseconds = None if latency is None else float(path.quantities[QUANTITIES.index("latency_ms")])
+        found.append(Candidate(spec, milliseconds, {}, space.departures(spec)))
+    if not found:
+        raise InfeasibleError(
+            "no network of the front has an NN-Mass in that range: every network of less mass costs more"
+        )
+    return found
