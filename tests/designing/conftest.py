@@ -90,7 +90,7 @@ def members(space: Space) -> list[Specification]:
         return [
             space.specify([np.array([w, d, t])])
             for w, d in grid
-            for t in range(w * max(d - 2, 0) + 1)
+            for t in skips_of(space, w * max(d - 2, 0))
             if within(space.specify([np.array([w, d, t])]), space.max_density)
         ]
     if isinstance(space, DenseCNNSpace):
@@ -134,14 +134,16 @@ def dense_members(space: DenseCNNSpace) -> Iterator[Specification]:
                 if space.equal_depths and len(set(depths)) > 1:
                     continue
                 most = [w * max(d - 2, 0) for w, d in zip(widths, depths, strict=True)]
-                skips = [
-                    range(m + 1) if space.max_skips is None else sorted({min(m, t) for t in space.max_skips})
-                    for m in most
-                ]
+                skips = [skips_of(space, m) for m in most]
                 for chosen in itertools.product(*skips):
                     spec = space.specify([np.array(c) for c in zip(widths, depths, chosen, strict=True)])
                     if within(spec, space.max_density):
                         yield spec
+
+
+def skips_of(space: Space, most: int) -> list[int]:
+    given = range(most + 1) if space.max_skips is None else space.max_skips
+    return sorted({min(most, t) for t in given})
 
 
 def within(spec: Specification, density: float) -> bool:

@@ -83,7 +83,9 @@ def test_an_infeasible_budget_says_what_was_asked_where():
     message = str(caught.value)
     assert message.startswith(f"no specification of NN-Mass {MLP.nn_mass:.2f} ± 2% within the domain")
     assert "(the reference's widths, depth at least 16, density at most 0.8, mass of a cell within 10%" in message
-    assert message.endswith("a smaller --min-depth, or a larger --max-density, --cell-tolerance (now 10%) or --tolerance")
+    assert message.endswith(
+        "a smaller --min-depth, or a larger --max-density, --cell-tolerance (now 10%) or --tolerance"
+    )
     assert "at most 1,000 params and at most 2,000 macs" in message
     assert "the cheapest has 3,770 params and 3,640 macs (depth 16; max_skips 20)" in message
 

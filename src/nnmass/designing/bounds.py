@@ -150,14 +150,17 @@ def least_bound(problem: Problem, stop: Callable[[], bool] = lambda: False) -> D
             best, best_prices = bound, prices
         if not limits or stop():
             break
-        lowest, prices = _lowest(problem, paths, scales)
+        found = _lowest(problem, paths, scales)
+        if found is None:  # too badly scaled for the linear program: the bounds so far hold all the same
+            break
+        lowest, prices = found
         if best - lowest <= _EXACT * max(1.0, abs(best)):
             break
     return Dual(best_prices, best, np.array(visited).reshape(len(visited), limits), tuple(paths))
 
 
-def _lowest(problem: Problem, paths: list[Path], scales: FloatArray) -> tuple[float, FloatArray]:
-    """The lowest point above all planes, with prices in units that make the program well scaled."""
+def _lowest(problem: Problem, paths: list[Path], scales: FloatArray) -> tuple[float, FloatArray] | None:
+    """The lowest point above all planes, with prices in units that make the program well scaled; None if it fails."""
     quantities = np.array([path.quantities for path in paths])
     gains, spare = problem.gain(quantities), problem.room - problem.use(quantities)
     size = max(1.0, float(np.abs(gains).max()))
@@ -166,6 +169,8 @@ def _lowest(problem: Problem, paths: list[Path], scales: FloatArray) -> tuple[fl
     cost[-1] = 1.0
     ranges = [(0.0, 1e6)] * len(scales) + [(None, None)]
     found = linprog(cost, A_ub=rows, b_ub=-gains / size, bounds=ranges, method="highs")
+    if found.x is None:
+        return None
     solution = np.asarray(found.x)
     return float(solution[-1]) * size, solution[:-1] * scales
 
@@ -174,7 +179,7 @@ def _scales(problem: Problem) -> FloatArray:
     """Prices of about the right size: the gain that is at stake over the use that is."""
     gains = sum(np.abs(problem.gain(level.quantities)).max(initial=0) for level in problem.levels)
     uses = sum(np.abs(problem.use(level.quantities)).max(0, initial=0) for level in problem.levels)
-    return np.asarray(max(gains, 1e-9) / np.maximum(uses, 1e-9))
+    return np.asarray(np.where(uses > 0, max(gains, 1e-9) / np.where(uses > 0, uses, 1), 1.0))
 
 
 def price_pool(dual: Dual) -> FloatArray:

@@ -118,7 +118,8 @@ class DenseMLPSpace(Space):
         least = 1 + last_that(lambda position: ~kept(position, -1), np.zeros_like(ranges.last), ranges.last)
         most = last_that(partial(kept, sign=1), np.zeros_like(ranges.last), ranges.last)
         found = np.flatnonzero(least <= most)
-        ends = np.concatenate([ranges.max_skips(np.maximum(end, 0))[found] for end in (least, most)])
+        within = np.maximum(ranges.last, 0)
+        ends = np.concatenate([ranges.max_skips(np.clip(end, 0, within))[found] for end in (least, most)])
         choices = np.column_stack([np.tile(width[found], 2), np.tile(depth[found], 2), ends])
         choices = np.unique(choices, axis=0)
         return [_one_block(self._quantities(*choices.T), choices)]
