@@ -59,7 +59,7 @@ def test_a_front_is_of_specifications_with_those_costs():
 
 
 def test_a_limit_below_everything_leaves_nothing():
-    with pytest.raises(InfeasibleError, match="has at most 1,000 MACs, feasible is at most [0-9,]+ MACs"):
+    with pytest.raises(InfeasibleError, match=r"has at most 1,000 MACs, feasible is at most [0-9,]+ MACs"):
         pareto_front(MobileNetV2Space(), max_macs=1000)
 
 

@@ -1,5 +1,6 @@
 """What network specifications have in common: validation, cells, mass, costs, JSON, building; and random links."""
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,11 @@ from nnmass.topology import LARGEST, Cell, ResidualCell, check_links, draw_links
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+_MOST_PROBLEMS = 3
+_MOST_CHARACTERS = 80
+_MOST_BITS = 250
 
 
 def _whole_number(value: object) -> object:
@@ -163,8 +169,23 @@ def check_seed(seed: int) -> None:
 
 
 def explain(error: ValidationError) -> str:
-    """Say in one line what pydantic found: key, problem and the value it got."""
-    return "; ".join(_one_problem(**problem) for problem in _distinct(error.errors()))
+    """Say in one short line what pydantic found: key, problem and the value it got."""
+    problems = _distinct(error.errors(include_url=False, include_context=False))
+    said = "; ".join(_one_problem(**problem) for problem in problems[:_MOST_PROBLEMS])
+    rest = len(problems) - _MOST_PROBLEMS
+    return f"{said}; and {rest:,} more" if rest > 0 else said
+
+
+def shown(value: object) -> str:
+    """A value from outside in few characters.
+
+    Examples:
+        >>> shown("a"), shown(10**5000)
+        ("'a'", 'a whole number of 5,001 digits')
+    """
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return f"a whole number of {int(value.bit_length() * math.log10(2)) + 1:,} digits"
+    return plain(repr(value), limit=_MOST_CHARACTERS)
 
 
 def _distinct(problems: Sequence[Any]) -> list[dict[str, Any]]:
@@ -184,7 +205,9 @@ def _closeness(problem: dict[str, Any]) -> tuple[bool, bool, int]:
 def _one_problem(*, loc: tuple[int | str, ...], msg: str, input: object, type: str, **_: object) -> str:
     forms = ("function-", "constrained-", "tuple[", "int[")  # pydantic's names for the forms of a value
     where = ".".join(
-        str(part) for i, part in enumerate(loc) if i == 0 or not (part == "int" or str(part).startswith(forms))
+        plain(part, limit=_MOST_CHARACTERS)
+        for i, part in enumerate(loc)
+        if i == 0 or not (part == "int" or str(part).startswith(forms))
     )
     message = msg.removeprefix("Value error, ")
     if type == "value_error":
@@ -192,4 +215,4 @@ def _one_problem(*, loc: tuple[int | str, ...], msg: str, input: object, type: s
     if type == "missing":
         return f"{where} is missing"
     message = message.removeprefix("Input ")
-    return f"{where} {message[:1].lower() + message[1:]}, got {plain(repr(input), limit=80)}"
+    return f"{where} {message[:1].lower() + message[1:]}, got {shown(input)}"

@@ -92,7 +92,8 @@ def design(
         raise typer.BadParameter("give --mass-of, or --min-mass and --max-mass", param_hint="--mass-of")
     chosen = space_of(space)
     table = o.latency_table(latency, engine, other_device=other_device)
-    o.fill_missing(table, chosen.blocks())
+    if table is not None:
+        o.fill_missing(table, chosen.blocks())
     if mass_of is not None:
         mass = _mass_of(mass_of)
         min_mass, max_mass = mass * (1 - tolerance), mass * (1 + tolerance)

@@ -10,7 +10,7 @@ from nnmass.architectures import Specification
 from nnmass.designing.alternatives import Alternatives
 from nnmass.designing.candidates import Candidate, Design, require_domain
 from nnmass.designing.problem import QUANTITIES, Level, Limit, Path, connected
-from nnmass.designing.solver import Budgets, Certificate, Objective, certificate, check_time, solve
+from nnmass.designing.solver import Budgets, Certificate, Objective, certificate, check_memory, check_time, solve
 from nnmass.designing.spaces import Space, default_space
 from nnmass.errors import ExtrapolationError, InvalidValueError
 from nnmass.latency import LatencyTable
@@ -80,7 +80,18 @@ def design(
     space = default_space(space) if isinstance(space, str) else space
     if objective == "accuracy":
         objective = _by_accuracy(fit)
-    _check(space, objective, max_latency_ms, min_mass, latency, top, diversity, time_limit, outside_domain)
+    _check(
+        space,
+        objective,
+        max_latency_ms,
+        min_mass,
+        latency,
+        top,
+        diversity,
+        time_limit,
+        max_activation_bytes,
+        outside_domain,
+    )
     budgets = Budgets(max_params, max_macs, max_latency_ms, min_mass, max_mass)
     if fit is not None and not outside_domain:
         budgets = _within(budgets, fit)
@@ -126,6 +137,7 @@ def _check(
     top: int,
     diversity: float,
     time_limit: float | None,
+    max_activation_bytes: int | None,
     outside_domain: bool,
 ) -> None:
     if latency is None and (objective == "latency_ms" or max_latency_ms is not None):
@@ -139,6 +151,7 @@ def _check(
     if not 0 <= diversity < 1:
         raise InvalidValueError(f"diversity must lie in [0, 1), got {diversity}")
     check_time(time_limit)
+    check_memory(max_activation_bytes)
     require_domain(space, outside_domain)
 
 

@@ -267,6 +267,7 @@ def _check(
     for name in ("params", "macs"):
         if budgets[name] is not None and not budgets[name] >= 1:
             raise InvalidValueError(f"max_{name} must be at least 1, got {budgets[name]}")
+    Budgets(budgets["params"], budgets["macs"], budgets["latency_ms"])  # refuses what is no number
     if not 0 <= between <= _MOST_BETWEEN:
         raise InvalidValueError(f"between must lie in 0 … {_MOST_BETWEEN}, got {between}")
     check_time(time_limit)

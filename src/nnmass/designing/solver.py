@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
+from nnmass.architectures.specification import shown
 from nnmass.designing.bounds import options_of
 from nnmass.designing.pareto import undominated_in_groups
 from nnmass.designing.problem import QUANTITIES, IntArray, Level, Limit, Path, Problem, connected
@@ -16,6 +17,7 @@ from nnmass.errors import InfeasibleError, InvalidValueError, ResourceError
 Objective: TypeAlias = Literal["mass", "params", "macs", "latency_ms"]
 LevelsWithin: TypeAlias = Callable[[tuple[Limit, ...]], Sequence[Level]]
 """Makes the levels of a space; what no best network within the limits needs may be left out."""
+_MOST = 10**18
 NEAR = 1e-3
 """How near to a cost is near enough, relatively."""
 NAMES = {"mass": "NN-Mass", "params": "params", "macs": "MACs", "latency_ms": "ms"}
@@ -44,13 +46,9 @@ class Budgets:
 
     def __post_init__(self) -> None:
         for name in ("max_params", "max_macs", "max_latency_ms"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InvalidValueError(f"{name} must be positive, got {value}")
+            _check_budget(name, getattr(self, name), "positive")
         for name in ("min_mass", "max_mass"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise InvalidValueError(f"{name} must be at least 0, got {value}")
+            _check_budget(name, getattr(self, name), "at least 0")
         if self.min_mass is not None and self.max_mass is not None and self.min_mass > self.max_mass:
             raise InvalidValueError(f"min_mass {self.min_mass:g} exceeds max_mass {self.max_mass:g}")
 
@@ -69,6 +67,21 @@ class Budgets:
             if (value := getattr(self, name)) is not None
         ]
         return tuple(found)
+
+
+def _check_budget(name: str, value: float | None, least: str) -> None:
+    if value is None or (0 < value <= _MOST) or (value == 0 and least != "positive"):
+        return
+    raise InvalidValueError(f"{name} must be {least}{' and at most 1e18' if value > _MOST else ''}, got {shown(value)}")
+
+
+def check_memory(max_activation_bytes: int | None) -> None:
+    """Refuse a budget of activation memory that is none.
+
+    Raises:
+        InvalidValueError: not positive.
+    """
+    _check_budget("max_activation_bytes", max_activation_bytes, "positive")
 
 
 @dataclass(frozen=True)

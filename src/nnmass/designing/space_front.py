@@ -3,7 +3,7 @@
 from nnmass.designing.candidates import Candidate, require_domain
 from nnmass.designing.fronts import mass_front
 from nnmass.designing.problem import QUANTITIES, Problem
-from nnmass.designing.solver import Budgets, Objective, solve
+from nnmass.designing.solver import Budgets, Objective, check_memory, solve
 from nnmass.designing.spaces import Space, default_space
 from nnmass.errors import InfeasibleError, InvalidValueError
 from nnmass.latency import LatencyTable
@@ -48,6 +48,7 @@ def pareto_front(
     if latency is None and (cost == "latency_ms" or max_latency_ms is not None):
         raise InvalidValueError("milliseconds need a latency table: nnmass bench fills one")
     space = default_space(space) if isinstance(space, str) else space
+    check_memory(max_activation_bytes)
     require_domain(space, outside_domain)
     budgets = Budgets(max_params, max_macs, max_latency_ms, min_mass, max_mass)
     levels = space.levels(latency, max_activation_bytes=max_activation_bytes)

@@ -1,5 +1,6 @@
 """The space of `DenseCNN` specifications."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -27,8 +28,17 @@ from nnmass.designing.spaces.dense import (
     cell_options,
     cell_table,
     dense_departures,
+    skip_ranges,
     skips_latency,
     widest_skips,
+)
+from nnmass.designing.spaces.limits import (
+    MOST_CELLS,
+    limit_counts,
+    limit_options,
+    limit_pairs,
+    limit_transitions,
+    most_links,
 )
 from nnmass.designing.spaces.space import Choices, Counts, Space, rows_of
 from nnmass.latency import Block, LatencyTable, block
@@ -75,7 +85,9 @@ class DenseCNNSpace(Space):
     """
 
     family: Literal["DenseCNN"] = "DenseCNN"
-    widths: Annotated[tuple[Choices, ...], PerCell] = Field(default=((32,), (64,), (128,)), min_length=1)
+    widths: Annotated[tuple[Choices, ...], PerCell] = Field(
+        default=((32,), (64,), (128,)), min_length=1, max_length=MOST_CELLS
+    )
     depth: Choices = tuple(range(8, 41))
     equal_depths: bool = True
     tied_widths: bool = False
@@ -91,26 +103,38 @@ class DenseCNNSpace(Space):
         counts = {len(choices) for choices in self.widths}
         if self.tied_widths and len(counts) > 1:
             raise ValueError(f"tied widths need as many choices for every cell, got {sorted(counts)}")
+        limit_pairs(sum(map(len, self.widths)) * len(self.depth))
+        depth, before, largest = self.depth[-1], self.in_channels, 0
+        for choices, side in zip(self.widths, self._sides, strict=True):
+            width = choices[-1]
+            largest += 9 * (most_links(width, depth) + before * width) * side**2 + 16 * width * self.num_classes
+            before = width
+        limit_counts(largest)
+        states = [len(choices) * (len(self.depth) if self.equal_depths else 1) for choices in self.widths]
+        limit_pairs(sum(a * b for a, b in itertools.pairwise(states)))
+        entries = (len(a) * (1 if self.tied_widths else len(b)) for a, b in itertools.pairwise(self.widths))
+        limit_transitions(sum(entries) * (len(self.depth) if self.equal_depths else 1))
         return self
 
     def size(self) -> int:
         """How many specifications it holds, exactly."""
-        counts = [
-            {w: {d: len(self._options(w, (d,)).depth) for d in self.depth} for w in choices} for choices in self.widths
-        ]
-        depths = [(d,) for d in self.depth] if self.equal_depths else [self.depth]
-        positions = range(len(self.widths[0])) if self.tied_widths else (None,)
+        counts = [self._counts(choices) for choices in self.widths]
+        depths = [[k] for k in range(len(self.depth))] if self.equal_depths else [list(range(len(self.depth)))]
+        positions = [[k] for k in range(len(self.widths[0]))] if self.tied_widths else [slice(None)]
         return sum(
-            math.prod(
-                sum(cell[w][d] for w in ([ws[position]] if position is not None else ws) for d in tied)
-                for cell, ws in zip(counts, self.widths, strict=True)
-            )
+            math.prod(int(cell[position][:, tied].sum()) for cell in counts)
             for tied in depths
             for position in positions
         )
 
+    def _counts(self, widths: tuple[int, ...]) -> IntArray:
+        """(widths, depths): how many choices of skips each pair has."""
+        ranges = skip_ranges(widths, self.depth, self.max_skips, self.max_density)
+        return ranges.counts.reshape(len(widths), len(self.depth))
+
     def levels(self, latency: LatencyTable | None = None, *, max_activation_bytes: int | None = None) -> list[Level]:
         """The options of every cell; see `Space.levels`."""
+        limit_options(sum(int(self._counts(choices).sum()) for choices in self.widths))
         most = math.inf if max_activation_bytes is None else max_activation_bytes / 4
         found, before = [], [_State(self.in_channels, None, None)]
         tables: dict[tuple[int, tuple[int, ...]], CellTable] = {}

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nnmass.architectures import InvertedResidualShape, MobileNetV2, Specification
 from nnmass.architectures.costs import halved
@@ -14,6 +14,7 @@ from nnmass.architectures.mobilenet_v2 import PUBLISHED_STAGES, make_divisible
 from nnmass.architectures.residual import LayerShape
 from nnmass.architectures.specification import PerCell, Positive
 from nnmass.designing.problem import FloatArray, IntArray, Level
+from nnmass.designing.spaces.limits import MOST_CELLS, limit_counts, limit_options, limit_transitions
 from nnmass.designing.spaces.residual import Piece, Stage, stage_level, stage_rows
 from nnmass.designing.spaces.space import Choices, Factors, Space, span
 from nnmass.latency import Block, LatencyTable, block, inverted_residual_block
@@ -74,7 +75,9 @@ class MobileNetV2Space(Space):
     """
 
     family: Literal["MobileNetV2"] = "MobileNetV2"
-    stages: Annotated[tuple[StageSpace, ...], PerCell] = Field(default_factory=_default_stages, min_length=1)
+    stages: Annotated[tuple[StageSpace, ...], PerCell] = Field(
+        default_factory=_default_stages, min_length=1, max_length=MOST_CELLS
+    )
     width_mult: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
     stem_channels: Positive | None = None
     last_channels: Positive | None = None
@@ -82,12 +85,34 @@ class MobileNetV2Space(Space):
     in_channels: Positive = 3
     num_classes: Positive = 1000
 
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
+        entering = float(self.stem_channels or 32 * self.width_mult + 8)
+        before, largest, transitions = 1, 9 * self.in_channels * entering * halved(self.image_size) ** 2, 0
+        for stage, side in zip(self.stages, self._sides, strict=False):
+            leaving = stage.channels[-1] * self.width_mult + 8
+            hidden = max(entering, leaving) * stage.expansion[-1]
+            largest += stage.repeats[-1] * hidden * (entering + leaving + 9) * side**2
+            transitions += before * len(stage.channels) * len(stage.expansion)
+            before, entering = len(stage.channels), leaving
+        limit_transitions(transitions)
+        last = float(self.last_channels or 1280 * max(self.width_mult, 1))
+        limit_counts(largest + last * (entering * self._sides[-1] ** 2 + self.num_classes))
+        return self
+
     def size(self) -> int:
         """How many specifications it holds, exactly."""
         return math.prod(len(s.expansion) * len(s.channels) * len(s.repeats) for s in self.stages)
 
     def levels(self, latency: LatencyTable | None = None, *, max_activation_bytes: int | None = None) -> list[Level]:
         """The options of every stage; see `Space.levels`."""
+        before = [1, *(len(stage.channels) for stage in self.stages)]
+        limit_options(
+            sum(
+                n * len(s.channels) * len(s.expansion) * len(s.repeats)
+                for n, s in zip(before, self.stages, strict=False)
+            )
+        )
         most = math.inf if max_activation_bytes is None else max_activation_bytes / 4
         states = self._states()
         levels = [

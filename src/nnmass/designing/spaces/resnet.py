@@ -61,6 +61,13 @@ class ResNetSpace(StagedSpace):
         thinnest = int(min(p[0] for p in self._planes) * self.width_per_group[0] / 64)
         if "bottleneck" in self.block and thinnest < 1:
             raise ValueError(f"width_per_group {self.width_per_group[0]} leaves no channel in a group")
+        most = [planes[-1] for planes in self._planes]
+        wide = "bottleneck" in self.block
+        inner = [planes * self.width_per_group[-1] / 64 * self.groups if wide else planes for planes in most]
+        outputs = [planes * (EXPANSION["bottleneck"] if wide else 1) for planes in most]
+        self._limit(
+            sum(len(self._widths(kind)) for kind in set(self.block)), list(map(len, self._planes)), inner, outputs
+        )
         return self
 
     def size(self) -> int:

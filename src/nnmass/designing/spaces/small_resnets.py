@@ -12,8 +12,9 @@ from nnmass.architectures import BlockShape, CifarResNet, Shortcut, Specificatio
 from nnmass.architectures.residual import LayerShape, Projection, basic_layers, residual_cells, stages_values
 from nnmass.architectures.specification import PerCell, Positive
 from nnmass.designing.problem import FloatArray, IntArray, Level, make_level
+from nnmass.designing.spaces.limits import limit_blocks, limit_counts
 from nnmass.designing.spaces.residual import Piece
-from nnmass.designing.spaces.space import Choices, Space, rows_of
+from nnmass.designing.spaces.space import Choices, Space, rows_of, span
 from nnmass.designing.spaces.staged import StagedSpace, StageState, varying
 from nnmass.latency import Block, LatencyTable, block, blocks_of, residual_block
 
@@ -50,7 +51,9 @@ class CifarResNetSpace(StagedSpace):
         if len(self.layers) != len(self.widths):
             raise ValueError(f"layers must have one entry per stage ({len(self.widths)}), got {len(self.layers)}")
         if len(self.widths[0]) > 1:
-            raise ValueError(f"the first stage has the channels of the stem: one choice, got {self.widths[0]}")
+            raise ValueError(f"the first stage has the channels of the stem: one choice, got {span(self.widths[0])}")
+        most = [widths[-1] for widths in self.widths]
+        self._limit(1, list(map(len, self.widths)), most, most)
         return self
 
     def size(self) -> int:
@@ -135,6 +138,11 @@ class WideResNetSpace(Space):
         wrong = [depth for depth in self.depth if depth < 10 or (depth - 4) % 6]
         if wrong:
             raise ValueError(f"depth must be 6n + 4 with n at least 1 (10, 16, 22, 28, ...), got {wrong[0]}")
+        limit_blocks(len(self.widen_factor) * sum(depth // 2 for depth in self.depth))
+        width = 64 * self.widen_factor[-1]
+        limit_counts(
+            9 * width * (width * self.depth[-1] + self.in_channels) * self.image_size**2 + width * self.num_classes
+        )
         return self
 
     def size(self) -> int:

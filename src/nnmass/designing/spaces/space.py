@@ -11,10 +11,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from nnmass import atomic
 from nnmass.architectures import Specification, explain
-from nnmass.architectures.specification import NonNegative, Positive
+from nnmass.architectures.specification import NonNegative, Positive, shown
 from nnmass.designing.problem import FloatArray, IntArray, Level, Limit
+from nnmass.designing.spaces.limits import limit_choices
 from nnmass.errors import SpaceError
 from nnmass.latency import Block, LatencyTable
+from nnmass.topology import LARGEST
 
 
 def _listed(value: object) -> object:
@@ -22,11 +24,13 @@ def _listed(value: object) -> object:
     if isinstance(value, dict) and {"min", "max"} <= set(value) <= {"min", "max", "step"}:
         low, high, step = (value.get(key, 1) for key in ("min", "max", "step"))
         if not all(type(part) is int for part in (low, high, step)) or step < 1:
-            raise ValueError(f"a range needs whole numbers and a step of at least 1, got {value}")
+            raise ValueError(f"a range needs whole numbers and a step of at least 1, got {shown(value)}")
         if low > high:
-            raise ValueError(f"the range from {low} to {high} is empty")
+            raise ValueError(f"the range from {shown(low)} to {shown(high)} is empty")
+        limit_choices((high - low) // step + 1)
         return tuple(range(low, high + 1, step))
     if isinstance(value, range | list | tuple | np.ndarray):
+        limit_choices(len(value))
         return tuple(v.item() if isinstance(v, np.generic) else v for v in value)
     return (value,)
 
@@ -39,8 +43,9 @@ Choices: TypeAlias = Annotated[
     tuple[Positive, ...], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_ascending)
 ]
 """Whole numbers to choose from: one, several, or a range {"min": …, "max": …, "step": …}."""
+Skips: TypeAlias = Annotated[NonNegative, Field(le=LARGEST**2)]
 Counts: TypeAlias = Annotated[
-    tuple[NonNegative, ...], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_ascending)
+    tuple[Skips, ...], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_ascending)
 ]
 """The same, 0 included."""
 Factor: TypeAlias = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]

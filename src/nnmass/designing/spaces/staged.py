@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from itertools import product
+from itertools import pairwise, product
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from nnmass.architectures.costs import halved
 from nnmass.architectures.residual import Projection
 from nnmass.architectures.specification import PerCell, Positive
 from nnmass.designing.problem import FloatArray, IntArray, Level
+from nnmass.designing.spaces.limits import limit_counts, limit_options, limit_pairs, limit_transitions
 from nnmass.designing.spaces.residual import Piece, Stage, stage_level, stage_rows
 from nnmass.designing.spaces.space import Choices, Space, span
 from nnmass.latency import Block, LatencyTable, block
@@ -59,6 +60,24 @@ class StagedSpace(Space):
             levels[0] = levels[0].kept(np.zeros(len(levels[0].quantities), bool))
         levels[0] = levels[0].with_constant(constant)
         return levels
+
+    def _limit(self, tied: int, widths: Sequence[int], inner: Sequence[float], outputs: Sequence[float]) -> None:
+        """Refuse what would take too long, or costs too much to be counted exactly.
+
+        Args:
+            tied: choices that all stages share.
+            widths: of each stage the number of its widths.
+            inner: of each stage the largest inner width.
+            outputs: of each stage the most channels that leave it.
+        """
+        limit_pairs(sum((tied * a) * (tied * b) for a, b in pairwise([1, *widths])))
+        limit_transitions(tied * sum(a * b for a, b in pairwise([1, *widths])))
+        limit_options(tied * sum(a * b * len(n) for (a, b), n in zip(pairwise([1, *widths]), self.layers, strict=True)))
+        entering, largest = float(outputs[0]), 49.0 * self.in_channels * 64 * self.image_size**2
+        for layers, within, leaving, side in zip(self.layers, inner, outputs, self._sides(), strict=False):
+            largest += layers[-1] * (within * (9 * within + entering + leaving) + entering * leaving) * side**2
+            entering = float(leaving)
+        limit_counts(largest + entering * self.num_classes)
 
     def shapes(self, k: int, level: Level) -> FloatArray:
         """(options, 2): planes and blocks."""
