@@ -128,7 +128,7 @@ def test_where_nothing_is_cheaper_it_is_said(reference, help_):
         ({"between": -1}, "between must lie in 0 … 100, got -1"),
         ({"time_limit": 0}, "time_limit must be positive, got 0"),
         ({"max_macs": float("nan")}, "max_macs must be at least 1, got nan"),
-        ({"max_macs": float("inf")}, "max_macs must be positive, got inf"),
+        ({"max_macs": float("inf")}, "max_macs must be positive and at most 1e18, got inf"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(options, message):
