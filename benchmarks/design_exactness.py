@@ -1,7 +1,8 @@
 """Proven optima against brute force: every network of many small spaces is weighed, with formulas of its own.
 
 Spaces, budgets and objectives are drawn by seed.  DenseCNNs are weighed by the array closed forms over whole grids,
-MobileNetV2s by formulas written here, latencies network by network with a table of random milliseconds.
+MobileNetV2s by formulas written here, latencies network by network with a table of random milliseconds.  Of lists of
+alternatives every network is compared: it has to be the best of those unlike all before it.
 """
 
 import argparse
@@ -15,15 +16,25 @@ from typing import Any
 import numpy as np
 
 from measuring import positive, save
-from nnmass.architectures import dense_cnn_costs
+from nnmass.architectures import Specification, dense_cnn_costs
 from nnmass.architectures.mobilenet_v2 import make_divisible
-from nnmass.designing import CifarResNetSpace, DenseCNNSpace, MobileNetV2Space, ResNetSpace, Space, design
+from nnmass.designing import (
+    CifarResNetSpace,
+    DenseCNNSpace,
+    DenseMLPSpace,
+    MobileNetV2Space,
+    ResNetSpace,
+    Space,
+    WideResNetSpace,
+    design,
+)
 from nnmass.errors import InfeasibleError
 from nnmass.latency import Conditions, LatencyTable, Timing, blocks_of
 from nnmass.topology import cell_density
 
 FloatArray = np.ndarray
 LARGEST = 4_000_000
+LARGEST_LISTED = 3_000
 
 
 def dense_cnn(generator: np.random.Generator, conv: str) -> tuple[Space, FloatArray]:
@@ -223,7 +234,7 @@ def compare(space: Space, everything: FloatArray, asked: dict[str, Any], **optio
 def main() -> None:
     """Compare, print and write."""
     options = argparse.ArgumentParser(prog="design_exactness.py", description=__doc__)
-    options.add_argument("--problems", type=positive, default=100, help="of each of four kinds (default 100)")
+    options.add_argument("--problems", type=positive, default=100, help="of each of five kinds (default 100)")
     options.add_argument("--seed", type=int, default=0, help="of everything drawn (default 0)")
     options.add_argument("--out", type=Path, default=Path("results/benchmarks/design_exactness.json"), help="file")
     arguments = options.parse_args()
@@ -248,6 +259,9 @@ def main() -> None:
             asked = ask(generator, everything, latency=True)
             rows.append({"kind": kind} | compare(space, everything, asked, latency=table))
         report(kind, rows)
+    kind = "lists of alternatives"
+    rows += [{"kind": kind} | listed(generator) for _ in range(arguments.problems)]
+    report(kind, rows)
     mismatches = [row for row in rows if not row["agree"]]
     print(f"{len(rows)} problems, {len(mismatches)} mismatches")
     large = sum(row["space_size"] >= 1e6 for row in rows)
@@ -256,6 +270,104 @@ def main() -> None:
     save(arguments, summary | {"rows": rows})
     if mismatches:
         raise SystemExit(f"mismatch: {mismatches[0]}")
+
+
+def listed(generator: np.random.Generator) -> dict[str, Any]:
+    """One list of alternatives of a small space of any family, network by network."""
+    space = small_space(generator)
+    specs = [space.specify(choices) for choices in all_choices(space)]
+    everything = np.array([[spec.nn_mass, spec.params, spec.macs] for spec in specs])
+    shapes = [shape_of(spec) for spec in specs]
+    asked = ask(generator, everything, latency=False)
+    top, diversity = int(generator.integers(2, 13)), float(generator.choice([0.0, 0.1, 0.25, 0.4, 0.6]))
+    row = {"space_size": space.size(), "asked": asked | {"top": top, "diversity": diversity}}
+    start = time.perf_counter()
+    try:
+        found = design(space, **asked, top=top, diversity=diversity, outside_domain=True)
+    except InfeasibleError:
+        agree, values = expected(everything, asked) is None, None
+    else:
+        own = [found.best, *found.alternatives]
+        values = [value_of(candidate.spec, asked) for candidate in own]
+        agree = all(candidate.certificate.optimal for candidate in own)
+        left = np.ones(len(specs), bool)
+        for candidate, value in zip(own, values, strict=True):
+            best = expected(everything[left], asked)
+            agree = agree and best is not None and abs(value - best) <= 1e-9 * max(1.0, abs(best))
+            shape = shape_of(candidate.spec)
+            left &= [not alike(other, shape, diversity) for other in shapes]
+        agree = agree and (len(own) == top or not left.any() or expected(everything[left], asked) is None)
+    seconds = time.perf_counter() - start
+    brute_force = None if values is None else values[0]
+    return row | {"found": values, "brute_force": brute_force, "agree": bool(agree), "seconds": seconds}
+
+
+def small_space(generator: np.random.Generator) -> Space:
+    """A space of at most a few thousand networks, of any family."""
+    while True:
+        space = any_space(generator, range(int(generator.integers(1, 4))))
+        if 0 < space.size() <= LARGEST_LISTED:
+            return space
+
+
+def any_space(generator: np.random.Generator, stages: range) -> Space:
+    """A space of any family, with so many cells or stages where there are several."""
+
+    def some(values: Any, most: int = 3) -> list[Any]:
+        count = int(generator.integers(1, most + 1))
+        return sorted(generator.choice(values, min(count, len(values)), replace=False).tolist())
+
+    def mobile_stage() -> dict[str, list[Any]]:
+        return {
+            "expansion": some([1.0, 2.5, 3.0, 4.0]),
+            "channels": some([8, 16, 24], 2),
+            "repeats": some([1, 2, 3, 4]),
+        }
+
+    made: list[Callable[[], Space]] = [
+        lambda: DenseMLPSpace(width=some(range(2, 12)), depth=some(range(3, 20), 6), in_features=20),
+        lambda: DenseCNNSpace(
+            widths=[some(range(2, 6), 2) for _ in stages],
+            depth=some(range(3, 8)),
+            equal_depths=bool(generator.integers(2)),
+            image_size=8,
+        ),
+        lambda: MobileNetV2Space(stages=[mobile_stage() for _ in stages], image_size=32),
+        lambda: ResNetSpace(
+            layers=[some(range(1, 7)) for _ in stages],
+            planes=[some([32, 48, 64], 2) for _ in stages],
+            image_size=64,
+        ),
+        lambda: CifarResNetSpace(
+            layers=[some(range(1, 9)) for _ in stages], widths=[8, *(some([8, 12, 16], 2) for _ in stages[1:])]
+        ),
+        lambda: WideResNetSpace(depth=some(range(10, 60, 6), 6), widen_factor=some([1, 2, 4]), image_size=8),
+    ]
+    return made[int(generator.integers(len(made)))]()
+
+
+def shape_of(spec: Specification) -> list[float]:
+    """Widths, depths and expansions, stage by stage."""
+    values = spec.model_dump(exclude_none=True)
+    if spec.family in ("DenseMLP", "DenseCNN"):
+        return [value for cell in spec.cells for value in (cell.width, cell.depth)]
+    if spec.family == "MobileNetV2":
+        return [value for stage in values["stages"] for value in stage[:3]]
+    if spec.family == "WideResNet":
+        return [values["depth"], values["widen_factor"]]
+    return [*(values.get("planes") or values["widths"]), *values["layers"]]
+
+
+def alike(first: list[float], second: list[float], diversity: float) -> bool:
+    """Whether nothing differs by the diversity or more."""
+    pairs = zip(first, second, strict=True)
+    return all(abs(a - b) / max(a, b, 1) < max(diversity, 1e-12) for a, b in pairs)
+
+
+def value_of(spec: Specification, asked: dict[str, Any]) -> float:
+    """What was maximised or minimised."""
+    objective = asked.get("objective", "mass")
+    return float(spec.nn_mass if objective == "mass" else getattr(spec, objective))
 
 
 def report(kind: str, rows: list[dict[str, Any]]) -> None:

@@ -80,7 +80,7 @@ HOSTILE = {
     "fewer digits": ('{"family": "DenseMLP", "width": ' + "9" * 4_000 + "}", "got a whole number of 4,001 digits"),
     "digits of a range": ('{"family": "DenseMLP", "width": {"min": 1, "max": ' + "9" * 4_000 + "}}", "4,001 digits"),
     "infinite": ('{"family": "DenseMLP", "max_density": 1e400}', "max_density .* got inf"),
-    "NaN": ('{"family": "DenseMLP", "max_density": NaN}', "max_density .* got nan"),
+    "NaN": ('{"family": "DenseMLP", "max_density": NaN}', "not JSON"),
     "long key": ('{"family": "DenseMLP", "' + "x" * 100_000 + '": 1}', "xxx… extra inputs are not permitted"),
     "long family": ('{"family": "' + "x" * 100_000 + '"}', "family must be one of .* got 'xxx+…"),
     "many keys": (
