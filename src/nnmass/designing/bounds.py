@@ -14,6 +14,7 @@ from scipy.optimize import linprog
 from nnmass.designing.problem import FloatArray, IntArray, Level, Path, Problem
 
 _ROUNDS = 60
+_FEWEST_ROUNDS = 10
 _EXACT = 1e-12
 _STRETCHES = (0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.95, 1.0, 1.05, 1.13, 1.25, 1.4, 1.7, 2.2, 3.5)
 _LARGEST = 1e12
@@ -133,13 +134,13 @@ def least_bound(problem: Problem, stop: Callable[[], bool] = lambda: False) -> D
 
     Args:
         problem: what is bounded.
-        stop: says before each further round that what was found must do.
+        stop: says that what was found must do; a few rounds are made all the same, for a path worth having.
     """
     limits = len(problem.limits)
     room = problem.room
     prices = np.zeros(limits)
     paths, visited = [], []
-    best, best_prices = np.inf, prices
+    best, best_prices, feasible = np.inf, prices, False
     scales = _scales(problem)
     for _ in range(_ROUNDS):
         path = best_path(problem, prices)
@@ -148,7 +149,8 @@ def least_bound(problem: Problem, stop: Callable[[], bool] = lambda: False) -> D
         bound = float(problem.gain(path.quantities) + prices @ (room - problem.use(path.quantities)))
         if bound < best:
             best, best_prices = bound, prices
-        if not limits or stop():
+        feasible |= bool((problem.use(path.quantities) <= room).all())
+        if not limits or (len(paths) >= _FEWEST_ROUNDS * (1 if feasible else 2) and stop()):
             break
         found = _lowest(problem, paths, scales)
         if found is None:  # too badly scaled for the linear program: the bounds so far hold all the same

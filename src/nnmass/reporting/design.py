@@ -73,7 +73,8 @@ def design_summary(design: Design) -> list[str]:
         proof = f"Proven: no network of the space within the budgets has {most} {name}."
     else:
         proof = f"Not proven: the bound on {name} is {certificate.bound:,.4g}, {certificate.gap:.2%} away."
-    lines = [f"{proof} {certificate.examined:,} partial networks were looked at."]
+    looked = f" {certificate.examined:,} partial networks were looked at." if certificate.examined else ""
+    lines = [proof + looked]
     if design.alternatives:
         lines.append("Each further network is the best of those unlike all before it, proven where it says so.")
     if design.list_ends:
