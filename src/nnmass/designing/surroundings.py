@@ -101,7 +101,8 @@ def wider_domain(reference: Specification, domain: Domain) -> str:
     moves = "none" if domain.stage_tolerance is None else f"{domain.stage_tolerance:.0%}"
     inner = ""
     if has_bottlenecks(reference):
-        inner = f", --inner-tolerance (now {domain.inner_tolerance or INNER_TOLERANCES[0]:.0%})"
+        least = INNER_TOLERANCES[0] if domain.inner_tolerance is None else domain.inner_tolerance
+        inner = f", --inner-tolerance (now {least:.0%})"
     return f"a larger --stage-tolerance (now {moves}){inner} or --tolerance"
 
 

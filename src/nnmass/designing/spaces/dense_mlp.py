@@ -86,7 +86,8 @@ class DenseMLPSpace(Space):
             quantities = self._quantities(width, depth, max_skips)
             if latency is not None:
                 quantities[:, -1] = self._latency(latency, width)
-            fits = self._bytes(width, depth, max_skips) <= (max_activation_bytes or np.inf)
+            most = np.inf if max_activation_bytes is None else max_activation_bytes
+            fits = self._bytes(width, depth, max_skips) <= most
             rows.append(quantities[fits])
             choices.append(np.column_stack([np.full(len(depth), width), depth, max_skips])[fits])
         return [_one_block(np.concatenate(rows), np.concatenate(choices))]
@@ -97,7 +98,7 @@ class DenseMLPSpace(Space):
         """Of every width and depth the fewest and the most skips within the limits; see `Space.levels_within`.
 
         Mass and costs all grow with the skips, so that no other number of them is ever the best.  Measured
-        milliseconds need not grow: with a latency table, and a number of skips in between, all options count.
+        milliseconds need not grow: with a latency table all options count.
         """
         if latency is not None:
             return self.levels(latency, max_activation_bytes=max_activation_bytes)
