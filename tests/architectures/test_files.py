@@ -70,10 +70,16 @@ def test_other_json_values_are_refused(path, text, kind):
     refused(path, f"must be a JSON object, got {kind}")
 
 
-@pytest.mark.parametrize("family", ["AlexNet", "densemlp", 3, [], {}])
+@pytest.mark.parametrize("family", ["AlexNet", "dense", 3, [], {}, "x" * 10**5])
 def test_unknown_families_are_refused(path, family):
     path.write_text(json.dumps(VALUES | {"family": family}))
     refused(path, "family must be one of DenseMLP, DenseCNN, ResNet, CifarResNet, WideResNet, MobileNetV2, got ")
+
+
+@pytest.mark.parametrize("family", ["densemlp", "DENSEMLP", "Dense-MLP", "dense_mlp"])
+def test_families_are_understood_however_they_are_written(path, family):
+    path.write_text(json.dumps(VALUES | {"family": family}))
+    assert load_spec(path).family == "DenseMLP"
 
 
 def test_missing_family_is_refused(path):

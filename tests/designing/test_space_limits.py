@@ -87,8 +87,8 @@ HOSTILE = {
         '{"family": "DenseMLP", ' + ", ".join(f'"k{i}": 1' for i in range(20_000)) + "}",
         "k2 extra inputs are not permitted, got 1; and 19,997 more",
     ),
-    "escape sequence": ('{"family": "\\u001b[2K"}', r"got '\\\\x1b\[2K'"),
-    "surrogate": ('{"family": "\\ud800"}', r"got '\\\\ud800'"),
+    "escape sequence": ('{"family": "\\u001b[2K"}', r"got '\\x1b\[2K'"),
+    "surrogate": ('{"family": "\\ud800"}', r"got '\\ud800'"),
 }
 
 

@@ -6,12 +6,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from nnmass.architectures.specification import explain
+from nnmass.architectures.specification import explain, shown
 from nnmass.errors import NNMassError
 from nnmass.files import read_json
-from nnmass.plain_text import plain
 
-_SHOWN = 40
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -51,8 +49,7 @@ def family_from_dict(
     family = values.get("family")
     known = family_named(family, families) if isinstance(family, str) else None
     if known is None:
-        shown = repr(plain(family, limit=_SHOWN)) if isinstance(family, str) else type(family).__name__
-        raise error(f"{where}: family must be one of {', '.join(families)}, got {shown}")
+        raise error(f"{where}: family must be one of {', '.join(families)}, got {shown(family)}")
     try:
         return families[known].model_validate(values | {"family": known})
     except ValidationError as problem:
