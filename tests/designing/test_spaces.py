@@ -118,7 +118,7 @@ def test_what_is_no_space_is_refused(make, message):
 def test_a_file_that_is_no_json_is_refused(tmp_path):
     path = tmp_path / "space.json"
     path.write_bytes(b"\xff{")
-    with pytest.raises(SpaceError, match=r"space\.json: cannot be read as a design space \(not UTF-8 text\)"):
+    with pytest.raises(SpaceError, match=r"space\.json: cannot be read as a design space .*not UTF-8 text"):
         load_space(path)
     path.write_text("{")
     with pytest.raises(SpaceError, match=r"space\.json: not JSON"):
