@@ -18,8 +18,9 @@ from nnmass.tracing.keeping import contents_kept
 def borrowed(model: nn.Module) -> Iterator[None]:
     """Replace parameters by meta tensors and other tensors by copies, and evaluate; all is restored at the end.
 
-    Attributes that the forward pass sets are restored too, contents of lists and dictionaries among them, as are the
-    random states of PyTorch, Python and NumPy.
+    Attributes that the forward pass sets are restored too, and so is what it keeps elsewhere: in containers, in objects
+    that are no modules, in classes, in variables of a Python module, in caches of functions.  The random states of
+    PyTorch, Python and NumPy are as before.
 
     Raises:
         ModelError: a parameter is not initialised yet (a lazy module).
@@ -28,7 +29,8 @@ def borrowed(model: nn.Module) -> Iterator[None]:
     before = [(module, dict(module.__dict__)) for module in modules]
     scripted = [(module, module.training) for module in modules if isinstance(module, torch.jit.ScriptModule)]
     shared: dict[int, Tensor] = {}
-    with random_states_kept(), contents_kept(value for _, attributes in before for value in attributes.values()):
+    reachable = [value for module, attributes in before for value in (type(module), *attributes.values())]
+    with random_states_kept(), contents_kept(reachable):
         try:
             for module in modules:
                 _lend(module, shared)

@@ -129,11 +129,12 @@ def product(tracer: Tracer, call: Call) -> Value | None:
         assert value is not None
         scaled = expand(value, shape)
         return without_zeros(scaled, constant) if call.name.startswith("aten::mul") else scaled
-    if a.extent == b.extent and np.array_equal(a.codes.ravel(), b.codes.ravel()):
-        return replace(expand(a, shape), linear=False)
     met = meet(tracer.grids, [expand(a, shape), expand(b, shape)])
     (first, second), full = met.values, met.full
-    if full[0] == full[1] and (not full[0] or first.coarse == second.coarse):
+    alike = all(full) and first.coarse == second.coarse
+    if alike and np.array_equal(a.codes.ravel(), b.codes.ravel()):
+        return replace(first, linear=False)
+    if alike or not any(full):
         coarse = not full[0] or first.coarse
         return replace(
             tracer.refuse(call, reasons.GATED, call.out), dims=tuple(map(without_channels, met.dims)), coarse=coarse
