@@ -22,7 +22,9 @@ def analyze(
 ) -> Report:
     """Find the cells of a model, their density and NN-Mass, and its parameters and MACs.
 
-    The model runs once in evaluation mode on tensors without memory; it, its mode and the random states are as before.
+    The model runs once in evaluation mode on tensors without memory; it, its mode and the random states are as before,
+    and so is what its code keeps in objects, classes, variables and caches.  Mass and cells depend on no size, no batch
+    and no random state, and auxiliary outputs do not change them (see `find_cells`).
 
     Source: arXiv:1910.00780, Defs. 1-2, for general graphs: possible skips into node i >= 2 of a cell are
     Σ_{j<=i-2} w_j; the mass is the density times the widths that make up the cell (see `GraphCell`).
@@ -41,7 +43,7 @@ def analyze(
         InvalidValueError: a size or ``projection`` is not valid.
         ModelError: the forward pass fails.
         RefusedError: attention, gated products, mixers, recurrent layers, control flow or weights that depend on
-            data, merges across resolutions.
+            data or on random numbers, merges across resolutions.
 
     Examples:
         >>> import nnmass
