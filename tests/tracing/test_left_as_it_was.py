@@ -176,3 +176,23 @@ def test_what_was_kept_before_stays(kind):
     assert Net.kept is held[1]
     assert held[2] == OF_THE_MODULE
     assert torch.equal(model(x), before)
+
+
+def test_settings_are_as_before():
+    def setting(s, y):
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(True)
+        torch.backends.cudnn.benchmark = not benchmark
+        torch.use_deterministic_algorithms(True)
+        s.first.weight.requires_grad_(False)
+        s.norm.train()
+        return y.new_ones(1)
+
+    benchmark = torch.backends.cudnn.benchmark
+    model = Net(setting).eval()
+    nnmass.analyze(model, (1, 3, 8, 8))
+    assert (torch.get_default_dtype(), torch.is_grad_enabled()) == (torch.float32, True)
+    assert torch.backends.cudnn.benchmark == benchmark
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert model.first.weight.requires_grad
+    assert not model.norm.training

@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from nnmass.errors import ModelError
 from nnmass.tracing.construction import random_states, random_states_kept
-from nnmass.tracing.keeping import contents_kept
+from nnmass.tracing.keeping import contents_kept, flags_kept
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def borrowed(model: nn.Module) -> Iterator[None]:
 
     Attributes that the forward pass sets are restored too, and so is what it keeps elsewhere: in containers, in objects
     that are no modules, in classes, in variables of a Python module, in caches of functions.  The random states of
-    PyTorch, Python and NumPy are as before.
+    PyTorch, Python and NumPy, and PyTorch's settings, are as before.
 
     Raises:
         ModelError: a parameter is not initialised yet (a lazy module).
@@ -30,7 +30,7 @@ def borrowed(model: nn.Module) -> Iterator[None]:
     scripted = [(module, module.training) for module in modules if isinstance(module, torch.jit.ScriptModule)]
     shared: dict[int, Tensor] = {}
     reachable = [value for module, attributes in before for value in (type(module), *attributes.values())]
-    with random_states_kept(), contents_kept(reachable):
+    with random_states_kept(), flags_kept(), contents_kept(reachable, but=modules):
         try:
             for module in modules:
                 _lend(module, shared)

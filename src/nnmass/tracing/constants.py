@@ -25,13 +25,13 @@ class Constants:
         self._made: set[int] = set()
         self._before: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def arguments(self, func: Any, args: Any, kwargs: Any, written: Sequence[Tensor]) -> tuple[Any, Any]:
+    def arguments(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """Arguments of an operator with tensors without memory for unknown ones, unless it writes or views them."""
         if draws(func):
             kwargs = {name: None if isinstance(v, torch.Generator) else v for name, v in kwargs.items()}
         if not self._unknown or _is_view(func):
             return args, kwargs
-        kept = {id(tensor) for tensor in written}
+        kept = {id(tensor) for tensor in written_by(func, args, kwargs)}
 
         def known(tensor: Tensor) -> Tensor:
             if id(tensor) in kept or not self.is_unknown(tensor):
@@ -88,6 +88,16 @@ class Constants:
         finally:
             for tensor, before in reversed(self._before.values()):
                 tensor.copy_(before)
+
+
+def written_by(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """The tensors that an operator changes."""
+    if not func._schema.is_mutable:
+        return []
+    changed = [k for k, a in enumerate(func._schema.arguments) if a.alias_info is not None and a.alias_info.is_write]
+    names = [func._schema.arguments[k].name for k in changed]
+    given = [args[k] if k < len(args) else kwargs.get(name) for k, name in zip(changed, names, strict=True)]
+    return list(tensors_of(given))
 
 
 def draws(func: Any) -> bool:

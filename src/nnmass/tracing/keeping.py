@@ -7,14 +7,17 @@ from argparse import Namespace
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+import torch
 from torch import Tensor, nn
 
 _OTHERS = {*sys.stdlib_module_names, "torch", "numpy", "scipy", "nnmass"}
 """Packages whose own state is none of the model's."""
+_CONTAINERS = (OrderedDict, dict, list, set, deque)
 _ATOMS = (Tensor, str, bytes, int, float, complex, BuiltinFunctionType, type(None))
 _HOLDERS = (nn.Module, SimpleNamespace, Namespace, threading.local)
 
@@ -27,21 +30,29 @@ class _Kept(NamedTuple):
 
 
 @contextmanager
-def contents_kept(values: Iterable[Any]) -> Iterator[None]:
+def contents_kept(values: Iterable[Any], *, but: Iterable[Any] = ()) -> Iterator[None]:
     """Put back what these values hold, and what the code among them can reach by name, as it was.
 
     Containers get their contents again, objects and classes their attributes, functions the globals, defaults and
     variables around them that they name, and the functions that those lead to.  Caches of functions that were filled
     are emptied.  Tensors that were written in place are another matter.
+
+    Args:
+        values: where to begin.
+        but: what somebody else puts back.
     """
     kept: list[_Kept] = []
-    seen: dict[int, Any] = {}  # values are kept, so that their ids stay theirs
+    empty: list[Any] = []  # most containers of a module are
+    seen = {id(value): value for value in but}  # values are kept, so that their ids stay theirs
     pending = list(values)
     while pending:
         value = pending.pop()
         if isinstance(value, _ATOMS) or id(value) in seen:
             continue
         seen[id(value)] = value
+        if isinstance(value, _CONTAINERS) and not len(value):
+            empty.append(value)
+            continue
         found = _keep(value)
         if found is not None:
             kept.append(found)
@@ -49,8 +60,35 @@ def contents_kept(values: Iterable[Any]) -> Iterator[None]:
     try:
         yield
     finally:
+        for value in empty:
+            if len(value):
+                _kind(value).clear(value)
         for found in kept:
             found.put_back()
+
+
+@contextmanager
+def flags_kept() -> Iterator[None]:
+    """Put back PyTorch's own settings, those alone that have changed."""
+    before = [read() for read, _ in _FLAGS]
+    try:
+        yield
+    finally:
+        for (read, write), setting in zip(_FLAGS, before, strict=True):
+            if read() != setting:
+                write(setting)
+
+
+_FLAGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    *(
+        (partial(getattr, owner, name), partial(setattr, owner, name))
+        for owner, name in ((torch.backends.cudnn, "benchmark"), (torch.backends.cudnn, "deterministic"))
+    ),
+)
 
 
 def _keep(value: Any) -> _Kept | None:
@@ -71,7 +109,7 @@ def _is_users(module: str | None) -> bool:
 
 def _container(value: Any) -> _Kept:
     """A dictionary, list, set or deque, or one of a class made of it, whose own methods are not asked."""
-    base: Any = next(kind for kind in (OrderedDict, dict, list, set, deque) if isinstance(value, kind))
+    base = _kind(value)
     mapping = issubclass(base, dict)
     before = list(base.items(value) if mapping else base.__iter__(value))
     refill = base.update if base in (OrderedDict, dict, set) else base.extend
@@ -83,6 +121,10 @@ def _container(value: Any) -> _Kept:
             refill(value, before)
 
     return _Kept(put_back, [held for _, held in before] if mapping else before)
+
+
+def _kind(container: Any) -> Any:
+    return next(kind for kind in _CONTAINERS if isinstance(container, kind))
 
 
 def _same(now: list[Any], before: list[Any], *, pairs: bool) -> bool:
@@ -216,7 +258,7 @@ def _cell(cell: CellType) -> _Kept:
 
 _KINDS: tuple[tuple[type | tuple[type, ...], Callable[[Any], _Kept]], ...] = (
     ((tuple, frozenset), lambda value: _Kept(_nothing, value)),
-    ((dict, list, set, deque), _container),
+    (_CONTAINERS, _container),
     ((WeakKeyDictionary, WeakValueDictionary), lambda value: _Kept(_nothing, [value.data])),
     (FunctionType, _function),
     ((staticmethod, classmethod), lambda value: _Kept(_nothing, [value.__func__])),

@@ -11,7 +11,7 @@ from nnmass.errors import ModelError
 from nnmass.topology.graph import Channels, Kind, Node, Operand
 from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath
-from nnmass.tracing.constants import Constants, draws
+from nnmass.tracing.constants import Constants, draws, written_by
 from nnmass.tracing.drafts import Drafts
 from nnmass.tracing.grids import Grids
 from nnmass.tracing.layout import MixedError, Value, unknown, view
@@ -53,10 +53,7 @@ class Call:
 
     def written(self) -> list[Tensor]:
         """The tensors that it changes."""
-        if not self.func._schema.is_mutable:
-            return []
-        changed = [a.name for a in self.func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
-        return list(tensors_of([self[name] for name in changed]))
+        return written_by(self.func, self._args, self._kwargs)
 
 
 class Tracer(TorchDispatchMode):
@@ -89,7 +86,7 @@ class Tracer(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator, on meta tensors where numbers are not known, and note what it did."""
         kwargs = kwargs or {}
-        args, kwargs = self.constants.arguments(func, args, kwargs, Call(func, args, kwargs).written())
+        args, kwargs = self.constants.arguments(func, args, kwargs)
         call = Call(func, args, kwargs)
         tensors = list(tensors_of(call.given))
         tracked = any(id(t) in self._values for t in tensors)
