@@ -72,6 +72,7 @@ HEADS = {
     "a pool as large as the map": (lambda s, x: s.f(F.avg_pool2d(x, x.shape[2:])), nn.Conv2d(16, 5, 1)),
     "channels last": (lambda s, x: s.f(x.permute(0, 2, 3, 1).mean((1, 2))), nn.Linear(16, 5)),
     "a strided pool": (lambda s, x: s.f(F.max_pool2d(x, 3, 2, 1)), nn.Conv2d(16, 5, 1)),
+    "groups of positions as channels": (lambda s, x: mean(s.f(F.pixel_unshuffle(x, 2))), nn.Conv2d(64, 5, 1)),
     "every other position": (lambda s, x: s.f(x[:, :, ::2, ::2]), nn.Conv2d(16, 5, 1)),
     "a stride": (lambda s, x: mean(s.f(x)), conv(16, 5, stride=2)),
     "a stride of a small kernel": (lambda s, x: mean(s.f(x)), conv(16, 5, 1, stride=2)),
@@ -82,6 +83,8 @@ HEADS = {
 @pytest.mark.parametrize("head", HEADS)
 def test_a_layer_behind_a_pool_or_stride_is_none_of_the_cell_before(head, batch, height, width):
     function, layer = HEADS[head]
+    if head.startswith("groups"):  # which divide the map
+        height, width = 8 * height, 8 * width
     report = nnmass.analyze(before_the_head(function, f=layer), (batch, 3, height, width))
     assert [cell.widths for cell in report.cells] == [(4, 4, 4, 4)]
     assert report.nn_mass == 16.0
@@ -176,6 +179,43 @@ def test_what_comes_from_a_pool_of_what_it_scales_is_a_gate(gate, batch, height,
     assert [cell.widths for cell in report.cells] == [(4, 4, 4)]
     assert report.nn_mass == 8.0
     assert any(skipped.reason.startswith("gate") for skipped in report.skipped) != gate.startswith("none")
+
+
+DIMENSIONS = {1: (nn.Conv1d, [(1, 64), (2, 4), (3, 1)]), 3: (nn.Conv3d, [(1, 16, 8, 16), (2, 4, 4, 4), (3, 1, 4, 1)])}
+
+
+@pytest.mark.parametrize("count", DIMENSIONS)
+def test_maps_of_one_and_three_dimensions_are_read_alike(count):
+    layer, sizes = DIMENSIONS[count]
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = layer(3, 4, 3, stride=4, padding=1)
+            self.first, self.second, self.gate = layer(4, 4, 3, padding=1), layer(4, 4, 3, padding=1), layer(4, 4, 1)
+            self.layers, self.head = (
+                nn.ModuleList(layer(4 + 4 * i, 4, 3, padding=1) for i in range(3)),
+                nn.Linear(16, 5),
+            )
+
+        def forward(self, x):
+            y = self.stem(x)
+            z = self.second(F.relu(self.first(y)))
+            z = z * torch.sigmoid(self.gate(z.mean(tuple(range(2, z.ndim)), keepdim=True))) + y
+            return self.head(dense(self.layers, z).flatten(2).mean(2))
+
+    for batch, *sides in sizes:
+        cells = nnmass.analyze(Block(), (batch, 3, *sides)).cells
+        assert [cell.widths for cell in cells] == [(4, 4, 4), (4, 4, 4, 4)]
+
+
+def test_matrices_that_are_repeated_for_every_sample_are_one_layer():
+    weight = nn.Parameter(torch.zeros(1, 4, 4))
+    model = Network(
+        lambda s, y: s.f(torch.bmm(s.w.repeat(len(y), 1, 1), y.flatten(2)).view_as(y) + y), w=weight, f=conv(4, 2)
+    )
+    masses = {nnmass.analyze(model, (batch, 3, 8, 8)).nn_mass for batch in (1, 2, 7)}
+    assert masses == {0.0}
 
 
 MERGING = {

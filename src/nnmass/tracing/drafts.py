@@ -54,7 +54,7 @@ class Drafts:
         seen: dict[Hashable, int] = {}
         nodes = []
         for i in living:
-            found = dict.fromkeys(grids.find(grid) for grid in self.nodes[i].grid or () if isinstance(grid, Grid))
+            found = grids.resolution(grid for grid in self.nodes[i].grid or () if isinstance(grid, Grid))
             numbered = tuple(sorted(seen.setdefault(grid, len(seen)) for grid in found))
             nodes.append(replace(_renumbered(self.nodes[i], number), grid=numbered))
         return LayerGraph(tuple(nodes))

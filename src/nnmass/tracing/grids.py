@@ -1,5 +1,7 @@
 """Which maps have the same resolution at every image size, and not by chance at one of them."""
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +62,19 @@ class Grid(NamedTuple):
         """After a window as large as the map."""
         return Grid(self.root, (*self.strides, (self.shift, 0)))
 
+    def split(self, inner: int) -> "tuple[Grid, Grid]":
+        """Positions in groups of a size: the groups, and the positions within each."""
+        within = Grid(self.root, (*self.strides, (self.shift, -inner)))
+        return self.windowed(kernel=inner, stride=inner, padding=0), within
+
+    def joined(self, within: "Grid") -> "Grid | None":
+        """The positions that were split into these groups and those within, if they were."""
+        if not within.strides or within.strides[-1][1] >= 0:
+            return None
+        shift, inner = within.strides[-1]
+        whole = Grid(within.root, within.strides[:-1], shift)
+        return whole if whole.split(-inner) == (self, within) else None
+
     def comes_from(self, other: "Grid") -> bool:
         """Whether these are the positions of another grid, after strides."""
         return self.root is other.root and self.strides[: len(other.strides)] == other.strides and self != other
@@ -76,6 +91,15 @@ class Grids:
         while grid in self._same:
             grid = self._same[grid]
         return grid
+
+    def resolution(self, grids: Iterable[Grid]) -> tuple[Grid, ...]:
+        """The grids of a map, those that stand for others alone, and parts of positions together as the whole."""
+        found = list(dict.fromkeys(map(self.find, grids)))
+        for groups, within in itertools.permutations(found, 2):
+            whole = groups.joined(within)
+            if whole is not None:
+                return self.resolution([whole, *(grid for grid in found if grid not in (groups, within))])
+        return tuple(found)
 
     def unite(self, a: Grid, b: Grid) -> None:
         """Note that two are the same."""

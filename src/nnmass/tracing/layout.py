@@ -150,14 +150,21 @@ def _taken(axes: list[Axis], size: int) -> list[Axis]:
             taken.append(axis)
             left //= axis.size
         elif axis.size % left == 0:
-            taken.append(axis._replace(size=left))
-            axes.insert(0, axis._replace(size=axis.size // left))
+            outer, inner = parts(axis, axis.size // left)
+            taken.append(outer)
+            axes.insert(0, inner)
             left = 1
         elif axes and axes[0].kind == axis.kind:
             axes[0] = Axis(axis.kind, axis.size * axes[0].size, axis.grid and Grid.fresh())
         else:
             raise MixedError
     return taken
+
+
+def parts(axis: Axis, inner: int) -> tuple[Axis, Axis]:
+    """Groups of neighbours, and the neighbours within each."""
+    outer, within = axis.grid.split(inner) if axis.grid is not None else (None, None)
+    return Axis(axis.kind, axis.size // inner, outer), Axis(axis.kind, inner, within)
 
 
 def _singles(axes: list[Axis], most: int) -> list[Axis]:
@@ -170,14 +177,25 @@ def _singles(axes: list[Axis], most: int) -> list[Axis]:
 
 
 def _joined(axes: Sequence[Axis]) -> list[Axis]:
-    """Neighbours of one kind, and of one grid, as one."""
+    """Neighbours of one kind as one; of positions those alone that were one before."""
     joined: list[Axis] = []
     for axis in axes:
-        if joined and (joined[-1].kind, joined[-1].grid) == (axis.kind, axis.grid):
-            joined[-1] = axis._replace(size=joined[-1].size * axis.size)
-        else:
-            joined.append(axis)
+        whole = axis
+        while joined and (one := _as_one(joined[-1], whole)) is not None:
+            whole = one
+            joined.pop()
+        joined.append(whole)
     return joined
+
+
+def _as_one(major: Axis, minor: Axis) -> Axis | None:
+    size = major.size * minor.size
+    if major.kind != minor.kind:
+        return None
+    if major.grid is None or minor.grid is None:
+        return Axis(major.kind, size)
+    grid = major.grid.joined(minor.grid)
+    return None if grid is None else Axis(major.kind, size, grid)
 
 
 def _with_dims(value: Value, dims: tuple[tuple[Axis, ...], ...]) -> Value:

@@ -218,10 +218,14 @@ def shuffled(tracer: Tracer, call: Call) -> Value:
 
 def unshuffled(tracer: Tracer, call: Call) -> Value:
     """``aten::pixel_unshuffle``."""
-    n, channels, height, width = call["self"].shape
-    r = call["downscale_factor"]
-    split = layout.view(first_value(tracer, call), [n, channels, height // r, r, width // r, r])
-    return layout.view(layout.permute(split, [0, 1, 3, 5, 2, 4]), call.out.shape)
+    value, r = first_value(tracer, call), call["downscale_factor"]
+    dims: list[tuple[Axis, ...]] = list(value.dims[:-2])
+    for size, axes in zip(call["self"].shape[-2:], value.dims[-2:], strict=True):
+        axis = axes[0] if len(axes) == 1 else Axis("position", size, Grid.fresh())
+        dims += [(part,) for part in layout.parts(axis, r)]
+    codes = value.codes.reshape([*value.codes.shape[:-2], 1, 1, 1, 1])
+    order = [*range(len(dims) - 4), *(len(dims) - k for k in (3, 1, 4, 2))]
+    return layout.view(layout.permute(replace(value, codes=codes, dims=tuple(dims)), order), call.out.shape)
 
 
 def copied(tracer: Tracer, call: Call) -> Value:

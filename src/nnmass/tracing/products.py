@@ -59,10 +59,17 @@ def batched_product(tracer: Tracer, call: Call) -> Value | None:
     left, right = (call["batch1"], call["batch2"]) if call.name == "aten::baddbmm" else (call["self"], call["mat2"])
     bias = call["self"] if call.name == "aten::baddbmm" else None
     known = [tensor for tensor in (left, right) if tracer.value(tensor) is None]
-    if left.shape[0] > 1 and not any(tensor.stride(0) == 0 for tensor in known):
+    if not any(tensor.stride(0) == 0 for tensor in known) and _is_per_group(tracer, left, right):
         tracer.macs += call.out.numel() * left.shape[-1]
         return tracer.refuse(call, reasons.GROUPED_MATRICES if known else reasons.ATTENTION, call.out)
     return _linear(tracer, call, left, right, bias)
+
+
+def _is_per_group(tracer: Tracer, left: Tensor, right: Tensor) -> bool:
+    """Whether a batch of matrices is more than one for each sample."""
+    values = [value for tensor in (left, right) if (value := tracer.value(tensor)) is not None]
+    kinds = {axis.kind for value in values for axis in value.dims[0]}
+    return left.shape[0] > 1 and (len(values) > 1 or kinds != {"sample"})
 
 
 def attention(tracer: Tracer, call: Call) -> Sequence[Value]:
