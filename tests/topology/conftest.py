@@ -21,17 +21,21 @@ def cells_by_definition():
 
 
 def cells_by_output(graph, projection):
-    """For one tensor of the output at a time, the deepest first, the cells that share no node with those before."""
-    ends, seen, found = outputs(graph), set(), []
+    """For one tensor of the output at a time, the deepest first, the cells whose exit no tensor before it needs.
+
+    Those that share a node with a cell before do not count.
+    """
+    ends, seen, taken, found = outputs(graph), set(), set(), []
     for operand in sorted(ends, key=lambda operand: -max(depth(graph, n) for n, _ in real(channels_of(operand)))):
         alone = LayerGraph((*graph.nodes[:-1], replace(graph.nodes[-1], operands=(operand,))))
         unrolled = Unrolled(alone, projection)
-        spans = [(cell, {v for v in span if isinstance(v, int)}) for cell, span in unrolled.find()]
-        own = [(cell, nodes) for cell, nodes in spans if not seen & nodes]
+        spans = [(cell, {v for v in span if isinstance(v, int)}, exit_) for cell, span, exit_ in unrolled.find()]
+        own = [(cell, nodes) for cell, nodes, exit_ in spans if not taken & nodes and exit_ not in seen]
         for cell, nodes in own:
             cell["inside"] = cell["inside"] if any(cell["inside"] is other for other, _ in own) else None
-            seen = seen | nodes
+            taken = taken | nodes
         found += [cell for cell, _ in own]
+        seen |= set(unrolled.reads)
     return found
 
 
@@ -87,14 +91,14 @@ class Unrolled:
                     yield entry, exit_, {v for v in vertices if entry in before[v] and exit_ in after[v]}
 
     def find(self):
-        """Cells as dictionaries, and their vertices; ``inside`` is the smallest around."""
+        """Cells as dictionaries, their vertices and exits; ``inside`` is the smallest around."""
         found = []
         for entry, exit_, interior in sorted(self.regions(), key=lambda region: len(region[2])):
             cell = self.cell(entry, exit_, interior)
             if cell is not None:
-                found.append((cell, interior | {exit_}))
-        for cell, span in found:
-            around = [(len(other), outer) for outer, other in found if span < other]
+                found.append((cell, interior | {exit_}, exit_))
+        for cell, span, _ in found:
+            around = [(len(other), outer) for outer, other, _ in found if span < other]
             cell["inside"] = min(around, default=(0, None), key=lambda size_and_cell: size_and_cell[0])[1]
         return found
 

@@ -38,8 +38,8 @@ class Build:
         return self.add(self.convs(x, *widths, len(x)), x)
 
     def cells(self, *outputs, **options):
-        self.node("output", 0, *outputs)
-        return find_cells(LayerGraph(tuple(self.nodes)), **options)
+        operands = tuple(Operand(Channels.of(np.asarray(output))) for output in outputs)
+        return find_cells(LayerGraph((*self.nodes, Node("output", "output", 0, operands=operands))), **options)
 
 
 @pytest.fixture
@@ -252,6 +252,20 @@ def test_an_output_that_reads_several_taps_is_no_cell_over_others(build):
     assert [cell.widths for cell in cells] == [(2, 2, 2), (2, 2, 2)]
 
 
+def test_a_branch_of_its_own_is_read_fast(build):
+    x = build.block(build.conv(4, build.input(3)), 4)
+    (cell,) = build.cells(build.convs(x, 5, 5), *(build.conv(1, x) for _ in range(300)))
+    assert cell.widths == (4, 4, 4)
+
+
+def test_a_region_that_a_skip_leaves_is_none_for_an_output_within_either(build):
+    x = build.conv(2, build.input(3))
+    y = build.conv(2, x)
+    z = build.add(build.conv(2, y), x)
+    main = build.conv(1, build.convs(np.r_[z, y], 3, 3))
+    assert [cell.widths for cell in build.cells(main)] == [cell.widths for cell in build.cells(main, build.conv(1, z))]
+
+
 def test_cells_of_several_branches_count(build):
     x = build.conv(2, build.input(3))
     left, right = build.block(build.block(build.conv(3, x), 4), 5), build.block(build.conv(6, x), 7)
@@ -259,7 +273,7 @@ def test_cells_of_several_branches_count(build):
     assert [(cell.widths, cell.inside) for cell in cells] == [((3, 4, 3), None), ((3, 5, 3), None), ((6, 7, 6), None)]
 
 
-def pyramid(build, *, finest_alone):
+def pyramid(build, *, beside):
     """Two stages of a block each, and a map of the second that is enlarged and added to one of the first."""
     fine = build.block(build.conv(2, build.input(3)), 2)
     coarse = build.block(build.conv(4, fine, resolution=(4, 4)), 4)
@@ -267,18 +281,22 @@ def pyramid(build, *, finest_alone):
     terms = [Operand(Channels.of(build.conv(2, fine))), Operand(Channels.of(top), upsampled="up")]
     build.nodes.append(Node("merged", "add", 2, (8, 8), tuple(terms)))
     merged = build.conv(3, encode(len(build.nodes) - 1, 2))
-    build.node("output", 0, merged, *([] if finest_alone else [build.conv(3, top)]))
+    others = {"nothing": [], "a map": [build.conv(3, top)], "a vector": [build.conv(3, top, resolution=())]}
+    others["a deeper vector"] = [build.convs(build.conv(3, top, resolution=()), 3, 3)]
+    build.node("output", 0, merged, *others[beside])
     return search_cells(LayerGraph(tuple(build.nodes)))
 
 
-def test_the_finer_maps_of_a_pyramid_are_left_out(build):
-    found = pyramid(build, finest_alone=False)
+@pytest.mark.parametrize("beside", ["a map", "a deeper vector"])
+def test_an_output_that_merges_across_resolutions_is_left_out_beside_others(beside, build):
+    found = pyramid(build, beside=beside)
     assert [cell.widths for cell in found.cells] == [(2, 2, 2), (4, 4, 4)]
     assert found.left_out == ("up",)
 
 
-def test_a_pyramid_of_which_only_the_finest_map_is_put_out_merges_across_resolutions(build):
-    found = pyramid(build, finest_alone=True)
+@pytest.mark.parametrize("beside", ["nothing", "a vector"])
+def test_a_network_of_which_the_main_output_merges_across_resolutions_does(beside, build):
+    found = pyramid(build, beside=beside)
     assert "up" in [cell.enlarged for cell in found.cells]
     assert found.left_out == ()
 

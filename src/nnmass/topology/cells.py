@@ -1,6 +1,7 @@
 """Finding the cells of a layer graph."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from nnmass.topology.flow import CONCATENATION, Region, flow
 from nnmass.topology.graph import LayerGraph
 from nnmass.topology.graph_cell import GraphCell
 from nnmass.topology.levels import Levels, Projection
-from nnmass.topology.outputs import by_output
+from nnmass.topology.outputs import Merge, by_output, is_map, merges_of
 
 
 def find_cells(graph: LayerGraph, *, projection: Projection = "count") -> tuple[GraphCell, ...]:
@@ -34,9 +35,9 @@ def find_cells(graph: LayerGraph, *, projection: Projection = "count") -> tuple[
 
     A network that returns several tensors is read once for each of them, as if it returned that one alone: a branch
     that ends in a tensor of its own and never comes back (an auxiliary head, a tap) does not change the regions beside
-    it.  The main output is the one behind most layers in a row, and of the others those cells count that share no node
-    with its cells.  An output that merges across resolutions (the finer maps of a feature pyramid) is left
-    out where there is one that does not.
+    it.  The main output is the one behind most layers in a row, and of the others those cells count whose exit is their
+    own, and that share no node with its cells.  An output that merges across resolutions (the finer maps of a feature
+    pyramid, a decoder) is left out beside a deeper one that does not, or beside another map that does not.
 
     Args:
         graph: the network.
@@ -52,7 +53,7 @@ class FoundCells(NamedTuple):
     """The cells of a network.
 
     Attributes:
-        cells: those that count; one that merges across resolutions is among them only if every output does.
+        cells: those that count; if one merges across resolutions, so does the network as a whole.
         left_out: where maps are enlarged for outputs that are left out.
     """
 
@@ -62,24 +63,60 @@ class FoundCells(NamedTuple):
 
 def search_cells(graph: LayerGraph, *, projection: Projection = "count") -> FoundCells:
     """Find the cells of a network, as `find_cells`, and what is left out."""
-    found = [_Search(one, projection).cells() for one in by_output(graph)]
-    enlarged = [next((cell.enlarged for cell, _ in cells if cell.enlarged), None) for cells in found]
-    if all(enlarged):
-        return FoundCells(tuple(cell for cell, _ in found[0]) if found else (), ())
-    cells: list[GraphCell] = []
-    taken: set[int] = set()
-    for of_one, where in zip(found, enlarged, strict=True):
+    kept = _Kept()
+    crossing: list[tuple[frozenset[Merge], str, tuple[GraphCell, ...]]] = []
+    deepest_crosses = a_map_is_kept = False
+    for one in by_output(graph):
+        merges = merges_of(one)
+        if any(merges == known for known, _, _ in crossing):
+            continue
+        found = _Search(one, projection).cells() if kept.lacks(merges) else []
+        where = next((cell.enlarged for cell, _, _ in found if cell.enlarged), None)
         if where is None:
-            kept = [k for k, (_, nodes) in enumerate(of_one) if taken.isdisjoint(nodes)]
-            position = {k: len(cells) + i for i, k in enumerate(kept)}
-            taken = taken.union(*(of_one[k][1] for k in kept))
-            cells += [_placed(of_one[k][0], position) for k in kept]
-    return FoundCells(tuple(cells), tuple(dict.fromkeys(where for where in enlarged if where)))
+            kept.add(found, merges)
+            a_map_is_kept |= is_map(one)
+        else:
+            deepest_crosses |= kept.merges is None
+            crossing.append((merges, where, tuple(cell for cell, _, _ in found)))
+    if deepest_crosses and not a_map_is_kept:
+        return FoundCells(crossing[0][2], ())
+    return FoundCells(tuple(kept.cells), tuple(dict.fromkeys(where for _, where, _ in crossing)))
 
 
-def _placed(cell: GraphCell, position: dict[int, int]) -> GraphCell:
-    """A cell that knows the new position of the one around it, if that is kept."""
-    return cell if cell.inside is None else replace(cell, inside=position.get(cell.inside))
+class _Kept:
+    """The cells that count, of one output after the other.
+
+    Attributes:
+        cells: the cells.
+        merges: sums and concatenations of the outputs so far; None before the first.
+    """
+
+    def __init__(self) -> None:
+        self.cells: list[GraphCell] = []
+        self.merges: frozenset[Merge] | None = None
+        self._nodes: set[int] = set()
+
+    def lacks(self, merges: frozenset[Merge]) -> bool:
+        """Whether there may be cells of an output that do not count yet."""
+        return self.merges is None or not merges <= self.merges
+
+    def add(self, found: "Sequence[_Found]", merges: frozenset[Merge]) -> None:
+        """Take an output's cells that share no node with those before, and whose exit is this output's own."""
+        before = self.merges or frozenset()
+        own = [k for k, cell in enumerate(found) if self._nodes.isdisjoint(cell.nodes) and cell.exit not in before]
+        position = {k: len(self.cells) + i for i, k in enumerate(own)}
+        self._nodes = self._nodes.union(*(found[k].nodes for k in own))
+        for cell in (found[k].cell for k in own):
+            self.cells.append(cell if cell.inside is None else replace(cell, inside=position.get(cell.inside)))
+        self.merges = before | merges
+
+
+class _Found(NamedTuple):
+    """A cell, the nodes of its region but its entry, and the sum or concatenation that is its exit."""
+
+    cell: GraphCell
+    nodes: frozenset[int]
+    exit: Merge
 
 
 class _Search:
@@ -89,23 +126,28 @@ class _Search:
         self.readers = Counter(v for read in self.flow.predecessors for v in read.tolist())
         self.reader = {v: i for i, read in enumerate(self.flow.predecessors) for v in read.tolist()}
 
-    def cells(self) -> list[tuple[GraphCell, frozenset[int]]]:
-        """Cells in the order of their entries, each with the nodes of its region but its entry."""
+    def cells(self) -> list[_Found]:
+        """Cells in the order of their entries."""
         found: dict[int, GraphCell] = {}
-        spans: dict[int, frozenset[int]] = {}
+        regions: dict[int, Region] = {}
         around: dict[int, int] = {}  # entry of the cell that holds a cell, by its entry
         for region in self.flow.regions():
             within = self.contraction.cells_among(region.interior)
             cell = self._cell(region)
             if cell is not None:
                 found[region.entry] = cell
-                spans[region.entry] = frozenset(
-                    n for v in (*region.interior, region.exit) if (n := self.flow.nodes[v]) >= 0
-                )
+                regions[region.entry] = region
                 around.update(dict.fromkeys(within, region.entry))
         position = {entry: i for i, entry in enumerate(sorted(found))}
         inside = {entry: position[outer] for entry, outer in around.items()}
-        return [(replace(found[entry], inside=inside.get(entry)), spans[entry]) for entry in position]
+        cells = {entry: replace(found[entry], inside=inside.get(entry)) for entry in position}
+        return [_Found(cell, *self._span(regions[entry])) for entry, cell in cells.items()]
+
+    def _span(self, region: Region) -> tuple[frozenset[int], Merge]:
+        node = self.flow.nodes[region.exit]
+        nodes = (self.flow.nodes[v] for v in (*region.interior, region.exit))
+        exit_ = node if node != CONCATENATION else self.flow.contents[region.exit].contents
+        return frozenset(n for n in nodes if n >= 0), exit_
 
     def _cell(self, region: Region) -> GraphCell | None:
         reader = self._only_reader(region.exit)

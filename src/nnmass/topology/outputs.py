@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeAlias
 
 from nnmass.topology.graph import LayerGraph, Operand
+
+Merge: TypeAlias = int | bytes
+"""A sum, as its node; or a concatenation, as the channels that are read together."""
 
 
 def by_output(graph: LayerGraph) -> Iterator[LayerGraph]:
@@ -22,6 +26,20 @@ def by_output(graph: LayerGraph) -> Iterator[LayerGraph]:
     )
     for operand in distinct:
         yield graph if len(distinct) == 1 else LayerGraph((*inner, replace(output, operands=(operand,))))
+
+
+def merges_of(graph: LayerGraph) -> frozenset[Merge]:
+    """Sums, and concatenations that are read, on the way to the output."""
+    nodes = [(i, graph.nodes[i]) for i in living(graph)]
+    read = (operand.channels for _, node in nodes for operand in node.operands)
+    joined = {channels.contents for channels in read if len(channels.sources) > 1}
+    return frozenset({i for i, node in nodes if node.kind == "add"} | joined)
+
+
+def is_map(graph: LayerGraph) -> bool:
+    """Whether the nodes that the output holds have positions."""
+    sources = (s for operand in graph.nodes[-1].operands for s in operand.channels.sources.tolist())
+    return any(graph.nodes[s].grid for s in sources)
 
 
 def leaves(graph: LayerGraph, alive: set[int]) -> list[int]:
