@@ -2,8 +2,9 @@
 
 import functools
 import threading
+from collections import ChainMap
 from types import SimpleNamespace
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, proxy
 
 import pytest
 import torch
@@ -176,6 +177,36 @@ def test_what_was_kept_before_stays(kind):
     assert Net.kept is held[1]
     assert held[2] == OF_THE_MODULE
     assert torch.equal(model(x), before)
+
+
+class Unruly(dict):
+    """None of its own methods can be called."""
+
+    def __len__(self):
+        raise RuntimeError("no length")
+
+    __iter__ = items = clear = __len__
+
+
+def test_objects_of_any_kind_are_kept():
+    class Known:
+        pass
+
+    def keep(s, y):
+        s.around[1]["more"] = s.chain["more"] = s.around
+        s.ring.append(y)
+        return y.new_ones(1)
+
+    model, known = Net(keep), Known()
+    ring = [proxy(known), proxy(Known())]
+    ring.append(ring)
+    model.ring, model.chain, model.unruly = ring, ChainMap({"a": 1}), [Unruly(b=2)]
+    model.around = (Unruly(a=1), {"numbers": (n for n in range(3))}, known)
+    known.around = model
+    nnmass.analyze(model, (1, 3, 8, 8))
+    assert (len(ring), list(model.chain), list(model.around[1])) == (3, ["a"], ["numbers"])
+    assert list(model.around[1]["numbers"]) == [0, 1, 2]
+    assert dict.__len__(model.around[0]) == 1
 
 
 def test_settings_are_as_before():

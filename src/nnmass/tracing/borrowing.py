@@ -52,7 +52,7 @@ def _lend(module: nn.Module, shared: dict[int, Tensor]) -> None:
             f"{name} has parameters of unknown shape (a lazy module): run the model once on an input first"
         )
     attributes = module.__dict__
-    attributes |= {key: _lent(value, shared) for key, value in attributes.items() if isinstance(value, Tensor)}
+    attributes |= {key: _lent(value, shared) for key, value in attributes.items() if issubclass(type(value), Tensor)}
     for name in ("_parameters", "_buffers"):
         attributes[name] = {key: _lent(tensor, shared) for key, tensor in getattr(module, name).items()}
     attributes["training"] = False

@@ -4,7 +4,7 @@ import functools
 import sys
 import threading
 from argparse import Namespace
-from collections import OrderedDict, deque
+from collections import ChainMap, OrderedDict, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import partial
@@ -19,7 +19,7 @@ _OTHERS = {*sys.stdlib_module_names, "torch", "numpy", "scipy", "nnmass"}
 """Packages whose own state is none of the model's."""
 _CONTAINERS = (OrderedDict, dict, list, set, deque)
 _ATOMS = (Tensor, str, bytes, int, float, complex, BuiltinFunctionType, type(None))
-_HOLDERS = (nn.Module, SimpleNamespace, Namespace, threading.local)
+_HOLDERS = (nn.Module, SimpleNamespace, Namespace, threading.local, ChainMap, UserDict, UserList)
 
 
 class _Kept(NamedTuple):
@@ -47,10 +47,10 @@ def contents_kept(values: Iterable[Any], *, but: Iterable[Any] = ()) -> Iterator
     pending = list(values)
     while pending:
         value = pending.pop()
-        if isinstance(value, _ATOMS) or id(value) in seen:
+        if issubclass(type(value), _ATOMS) or id(value) in seen:  # not its __class__, which may be a proxy's
             continue
         seen[id(value)] = value
-        if isinstance(value, _CONTAINERS) and not len(value):
+        if issubclass(type(value), _CONTAINERS) and not _kind(value).__len__(value):
             empty.append(value)
             continue
         found = _keep(value)
@@ -61,7 +61,7 @@ def contents_kept(values: Iterable[Any], *, but: Iterable[Any] = ()) -> Iterator
         yield
     finally:
         for value in empty:
-            if len(value):
+            if _kind(value).__len__(value):
                 _kind(value).clear(value)
         for found in kept:
             found.put_back()
@@ -93,9 +93,9 @@ _FLAGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 
 def _keep(value: Any) -> _Kept | None:
     for kinds, keep in _KINDS:
-        if isinstance(value, kinds):
+        if issubclass(type(value), kinds):
             return keep(value)
-    holds_state = isinstance(value, _HOLDERS) or _is_users(type(value).__module__)
+    holds_state = issubclass(type(value), _HOLDERS) or _is_users(type(value).__module__)
     return _object(value) if holds_state else None
 
 
@@ -124,7 +124,7 @@ def _container(value: Any) -> _Kept:
 
 
 def _kind(container: Any) -> Any:
-    return next(kind for kind in _CONTAINERS if isinstance(container, kind))
+    return next(kind for kind in _CONTAINERS if issubclass(type(container), kind))
 
 
 def _same(now: list[Any], before: list[Any], *, pairs: bool) -> bool:
