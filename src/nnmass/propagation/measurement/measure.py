@@ -18,7 +18,7 @@ from nnmass.propagation.measurement.linear_maps import LayerJacobian
 from nnmass.propagation.measurement.recorder import is_finite
 from nnmass.propagation.measurement.recording import Skipped, record
 from nnmass.propagation.measurement.result import Isometry, LayerIsometry
-from nnmass.propagation.measurement.roles import whole_layers
+from nnmass.propagation.measurement.roles import norms_that_belong, whole_layers
 from nnmass.propagation.measurement.spectrum import Estimation, Spectrum, spectrum
 from nnmass.propagation.measurement.weights import initialise
 
@@ -94,17 +94,11 @@ def isometry(
         raise InvalidValueError("a model is measured as it is: give its specification for other initialisations")
     networks = 1 if one else initialisations or INITIALISATIONS
     estimation = Estimation(dense_limit, probes or max(PROBES // networks, 1), steps, every_input=one)
-    measured = []
-    if isinstance(model, Specification):
-        drawn = _inputs_of(model, inputs, seed)
-        for k in range(networks):
-            network = build(model, seed=seed + k)
-            initialise(network, Initialisation.parse(init), seed + k)
-            measured.append(_measure(network, drawn, estimation, seed + k))
-            if progress:
-                progress(k + 1, networks)
-    else:
-        measured.append(_measure(model, _inputs_for(model, inputs), estimation, seed))
+    with torch.inference_mode(False):  # derivatives are taken, whatever the caller has switched off
+        if isinstance(model, Specification):
+            measured = _measured_anew(model, inputs, networks, Initialisation.parse(init), estimation, seed, progress)
+        else:
+            measured = [_measure(model, _inputs_for(model, inputs), estimation, seed)]
     return _gathered(measured, "as given" if one else str(init))
 
 
@@ -118,15 +112,36 @@ class _Measured:
     inputs: int
 
 
+def _measured_anew(
+    spec: Specification,
+    inputs: Inputs,
+    networks: int,
+    init: Initialisation,
+    estimation: Estimation,
+    seed: int,
+    progress: MeasureProgress | None,
+) -> list[_Measured]:
+    """Measure networks with links and weights of their own."""
+    drawn = _inputs_of(spec, inputs, seed)
+    measured = []
+    for k in range(networks):
+        network = build(spec, seed=seed + k)
+        initialise(network, init, seed + k)
+        measured.append(_measure(network, drawn, estimation, seed + k))
+        if progress:
+            progress(k + 1, networks)
+    return measured
+
+
 def _measure(model: nn.Module, inputs: Tensor, estimation: Estimation, seed: int) -> _Measured:
     count = len(inputs)
     positions = np.arange(estimation.probes) * max(count / estimation.probes, 1)
     probed = torch.as_tensor(positions.astype(np.int64) % count, device=inputs.device)
-    recording = record(model, inputs, probed, every_input=estimation.every_input)
+    recording = record(model, inputs, probed, every_input=estimation.every_input, belongs=norms_that_belong(model))
     if not recording.layers:
         reasons = "; ".join(f"{skipped.name}: {skipped.reason}" for skipped in recording.skipped)
         raise InvalidValueError(f"{type(model).__name__} has no layer that can be measured ({reasons or 'no weights'})")
-    layers = whole_layers(model, recording.layers)
+    layers = whole_layers(model, recording.layers, recording.order)
     generator = torch.Generator().manual_seed(seed)
     spectra = [spectrum(jacobian, count, estimation, generator, probed) for jacobian, _ in layers]
     return _Measured(layers, spectra, recording.skipped, count)

@@ -1,16 +1,17 @@
-"""A function mode that follows the derivatives of a forward pass.
+"""A function mode that reads the Jacobian of every layer off a forward pass.
 
 Any PyTorch model is read while it runs, at the level of `torch.nn.functional`, so that modules and plain functions are
-seen alike.  Every tensor carries the derivative of the element-wise operations between the last node (an input, a
-sum, a pooled map, the output of a layer) and itself; concatenation, selection and reshaping move it along.  A
-convolution or linear layer then takes it as its D, and starts anew.  A norm that follows a layer directly is that
-layer's P.
+seen alike.  The pass is cut at its nodes: inputs, outputs of layers, sums of different nodes, pooled and resized maps.
+Between two cuts autograd follows whatever the model does.  A convolution or linear layer takes the derivative of what
+lies between the nodes and itself as its D, if that is element-wise, and is skipped with the reason if it is not.  A
+norm that follows a layer directly is that layer's P.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,37 +19,52 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from nnmass.errors import InvalidValueError
+from nnmass.propagation.measurement import calls
+from nnmass.propagation.measurement.elementwise import compact, derivative, leaves_of, tensors
 from nnmass.propagation.measurement.layer_calls import as_convolution, as_linear, as_padding
 from nnmass.propagation.measurement.linear_maps import Convolution, Factor, LayerJacobian, Linear, Padding
-from nnmass.propagation.measurement.norms import NORMS
-
-ACTIVATIONS = (
-    *("celu", "clamp", "clip", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu"),
-    *("logsigmoid", "mish", "prelu", "relu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softplus", "softshrink"),
-    *("softsign", "tanh", "tanhshrink", "threshold"),
-)
-"""Element-wise functions whose derivative is taken along."""
-
-MOVEMENTS = (
-    *("__getitem__", "alpha_dropout", "cat", "channel_shuffle", "chunk", "clone", "concat", "concatenate"),
-    *("contiguous", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "flatten"),
-    *("index_select", "narrow", "permute", "pixel_shuffle", "pixel_unshuffle", "reshape", "split", "squeeze", "stack"),
-    *("tensor_split", "to", "transpose", "unbind", "unflatten", "unsqueeze", "view", "view_as"),
-)
-"""What moves numbers without changing them."""
+from nnmass.propagation.measurement.norms import frozen, norm_of
 
 KEPT_SIZE = 65_536
 """Of layers with larger inputs or outputs the derivatives are kept at the probed samples only."""
 
+Belongs: TypeAlias = Callable[[str, str], bool]
+"""Whether the norm in the module of the first path belongs to the layer of the second, which it follows directly."""
 
-@dataclass
+
+@dataclass(frozen=True)
 class _Trail:
-    """How a tensor came about since the last node: ``slope`` is None where that is 1."""
+    """How a tensor came about since the last nodes.
 
-    slope: Tensor | None = None
+    Attributes:
+        words: what was done, and what the nodes are.
+        named: whether all that was done is known to be element-wise, or to move numbers only.
+        moved: whether numbers may have been moved.
+        joined: whether parts were laid side by side.
+        plain: whether numbers were moved at most.
+        steady: whether the derivative may be the same at every input.
+        layer: made by this layer, and nothing since.
+        source: padded from this tensor.
+        version: of the tensor, which rises with every change in place, also through a view.
+    """
+
     words: tuple[str, ...] = ()
-    layer: int | None = None  # made by this layer, and nothing since
-    source: tuple[Tensor, Padding] | None = None  # padded from this tensor
+    named: bool = True
+    moved: bool = False
+    joined: bool = False
+    plain: bool = True
+    steady: bool = True
+    layer: int | None = None
+    source: tuple[Tensor, Padding] | None = field(default=None, compare=False)
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A leaf of autograd: what it is called, and the nodes that it was computed from without a layer between."""
+
+    name: str
+    origins: frozenset[int]
 
 
 class Recorder(TorchFunctionMode):
@@ -56,152 +72,280 @@ class Recorder(TorchFunctionMode):
 
     Attributes:
         layers: the convolutions and linear layers so far.
+        order: names of all layers that ran, those that cannot be measured included.
         skipped: those that cannot be measured, and why.
+        steps: module paths of what else is left out, and why.
+        gradients_were_off: whether a layer ran where the model had switched gradients off.
 
     Args:
         samples: the inputs at which large layers are kept.
         batch: how many inputs there are.
-        names: its last entry is the path of the module that is running.
+        path: of the module that is running.
         every_input: whether other convolutions are kept at all inputs.
+        belongs: which norms belong to the layers that they follow.
+        always_follow: whether derivatives are followed where the model switches gradients off.
     """
 
-    def __init__(self, samples: Tensor, batch: int, names: Sequence[str], *, every_input: bool) -> None:
+    def __init__(
+        self,
+        samples: Tensor,
+        batch: int,
+        path: Callable[[], str],
+        *,
+        every_input: bool,
+        belongs: Belongs,
+        always_follow: bool = False,
+    ) -> None:
         super().__init__()
-        self._every_input = every_input
         self.layers: list[LayerJacobian] = []
+        self.order: list[str] = []
         self.skipped: dict[str, str] = {}
-        self._samples, self._batch, self._names = samples, batch, names
+        self.steps: dict[tuple[str, str], bool] = {}
+        self.gradients_were_off = False
+        self._samples, self._batch, self._module = samples, batch, path
+        self._every_input, self._belongs, self._always = every_input, belongs, always_follow
         self._trails: Any = WeakTensorKeyDictionary()
-        layers = ("linear", "conv1d", "conv2d", "conv3d")
-        groups = ((ACTIVATIONS, self._activation), (MOVEMENTS, self._movement), (NORMS, self._norm))
-        self._handlers = {name: handle for names, handle in groups for name in names}
-        self._handlers |= {"pad": self._pad} | dict.fromkeys(layers, self._layer)
+        self._nodes: Any = WeakTensorKeyDictionary()
+        self._whole_numbers: Any = WeakTensorKeyDictionary()
+        self._count = 0
+
+    def begin(self, inputs: Tensor) -> Tensor:
+        """Return the inputs as the first node."""
+        if inputs.is_floating_point():
+            return self._cut(inputs, _Trail(words=("input",)))
+        self._whole_numbers[inputs] = True
+        return inputs
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "")
-        plain = name if name.startswith("__") else name.removesuffix("_")
-        handle = self._handlers.get(plain)
-        if handle is None:
-            return self._node(name, func, args, kwargs or {})
-        return handle(plain, func, args, kwargs or {})
+        kwargs = kwargs or {}
+        name = calls.plain_name(func)
+        if name == "_set_grad_enabled":
+            return func(*args, **kwargs)
+        if name in calls.LAYERS and not torch.is_grad_enabled():
+            self.gradients_were_off = True
+        with self._followed():
+            if kwargs.get("out") is not None:
+                return _written(self._call(name, func, args, kwargs | {"out": None}), kwargs["out"])
+            return self._call(name, func, args, kwargs)
+
+    def _followed(self) -> AbstractContextManager[Any]:
+        """Gradients on, where the model has switched them off around its layers."""
+        if not self._always and not torch.is_inference_mode_enabled():
+            return nullcontext()
+        stack = ExitStack()
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        return stack
+
+    def _call(self, name: str, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        active = [tensor for tensor in tensors((args, kwargs)) if tensor.requires_grad]
+        if name in calls.LAYERS:
+            return self._layer(name, func, args, kwargs)
+        if not active:
+            return self._constant(name, func, args, kwargs)
+        followed = torch.is_grad_enabled()  # else the model detaches what it makes here
+        if name in ("numpy", "__array__", "__dlpack__"):
+            return func(args[0].detach(), *args[1:], **kwargs)
+        norm = norm_of(func)
+        if norm is not None:
+            return self._norm(name, norm, args, kwargs)
+        if name == "pad":
+            return self._pad(func, args, kwargs)
+        if followed and calls.pools_positions(name, args, kwargs):
+            return self._pool(name, func, args, kwargs, active)
+        if followed and name in calls.SUMS and len(active) > 1 and self._are_apart(active):
+            return self._sum(name, func, args, kwargs)
+        return self._step(name, func, args, kwargs, active)
 
     def _trail(self, x: Tensor) -> _Trail:
-        found: _Trail = self._trails.get(x) or _Trail(words=("input",))
+        """How a tensor came about; of one that was changed behind our back, or made unseen, little is known."""
+        found: _Trail | None = self._trails.get(x)
+        if found is None:
+            return _Trail(named=False, moved=True, plain=False, steady=False)
+        if found.version != x._version:
+            return replace(
+                _Trail(), words=found.words, named=False, moved=True, joined=found.joined, plain=False, steady=False
+            )
         return found
 
-    def _node(self, name: str, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Run anything else: what it makes, or changes in place, is a node."""
-        result = func(*args, **kwargs)
-        changed = [*_tensors(result)]
-        if args and (name.endswith("_") or name.startswith("__i")) and isinstance(args[0], Tensor):
-            changed.append(args[0])
-        for tensor in changed:
-            if tensor.is_floating_point():
-                self._trails[tensor] = _Trail(words=(name.strip("_"),))
-        return result
+    def _keep(self, x: Tensor, trail: _Trail) -> None:
+        self._trails[x] = replace(trail, version=x._version)
 
-    def _activation(self, name: str, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        x, rest, options = _split_input(args, kwargs)
-        trail = self._trail(x)
-        slope = _derivative(func, x, rest, options)
-        if trail.slope is not None:
-            slope = slope * trail.slope
-        result = func(*args, **kwargs)
-        self._trails[result] = _Trail(slope, (*trail.words, name))
-        return result
+    def _cut(self, value: Tensor, trail: _Trail, *, name: str = "", origins: frozenset[int] = frozenset()) -> Tensor:
+        """Make a node: a leaf of its own for autograd, of which the model is given a copy to change as it likes."""
+        with torch.enable_grad():
+            leaf = value.detach().requires_grad_()
+            given = leaf.clone()
+        self._count += 1
+        self._nodes[leaf] = _Node(name or ", ".join(trail.words), origins or frozenset({self._count}))
+        self._keep(given, trail)
+        return given
 
-    def _movement(self, name: str, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    def _origins(self, x: Tensor) -> frozenset[int]:
+        nodes = [self._nodes.get(leaf) for leaf in leaves_of(x)]
+        return frozenset().union(*(node.origins for node in nodes if node is not None))
+
+    def _are_apart(self, active: Sequence[Tensor]) -> bool:
+        one, other = (self._origins(x) for x in active[:2])
+        return not one & other
+
+    def _constant(self, name: str, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        """Run what depends on no node; the first numbers made of whole ones (an embedding) are the first node."""
         result = func(*args, **kwargs)
-        moved = [t for t in _tensors((args, kwargs)) if t.is_floating_point()]
-        if not moved or all(tensor is moved[0] for tensor in _tensors(result)):
+        if not any(tensor in self._whole_numbers for tensor in tensors((args, kwargs))):
             return result
-        trails = [self._trail(tensor) for tensor in moved]
-        words = tuple(dict.fromkeys(word for trail in trails for word in trail.words))
-        slopes: Any = [None] * len(list(_tensors(result)))
-        if any(trail.slope is not None for trail in trails):
-            slopes = _tensors(func(*self._slopes(args), **self._slopes(kwargs)))
-        for tensor, slope in zip(_tensors(result), slopes, strict=True):
-            self._trails[tensor] = _Trail(slope, words)
+        if isinstance(result, Tensor) and result.is_floating_point():
+            return self._cut(result, _Trail(words=(name,)))
+        for tensor in tensors(result):
+            self._whole_numbers[tensor] = True
         return result
 
-    def _slopes(self, value: Any) -> Any:
-        """Return arguments with every tensor of numbers replaced by its derivative."""
-        if isinstance(value, Tensor) and value.is_floating_point():
-            slope = self._trail(value).slope
-            return torch.ones_like(value) if slope is None else slope.expand_as(value)
-        if isinstance(value, list | tuple):
-            return type(value)(self._slopes(entry) for entry in value)
-        if isinstance(value, dict):
-            return {key: self._slopes(entry) for key, entry in value.items()}
-        return value
+    def _step(
+        self, name: str, func: Callable[..., Any], args: Any, kwargs: dict[str, Any], active: Sequence[Tensor]
+    ) -> Any:
+        """Run anything else; autograd follows it."""
+        trails = [self._trail(tensor) for tensor in active]
+        given = [(tensor, tensor._version) for tensor in tensors((args, kwargs)) if not tensor.is_inference()]
+        result = func(*args, **kwargs)
+        silent = name in calls.MOVEMENTS or name in calls.UNCHANGED or name == "__get__"
+        one = len(active) == 1 or name in calls.JOINTS
+        known = (one and name in calls.ACTIVATIONS) or name in calls.MOVEMENTS or name in calls.UNCHANGED
+        trail = _Trail(
+            words=_merged(trails) if silent else (*_merged(trails), name.strip("_")),
+            named=known and all(trail.named for trail in trails),
+            moved=name not in calls.UNCHANGED | calls.ACTIVATIONS or any(trail.moved for trail in trails),
+            joined=name in calls.JOINTS or any(trail.joined for trail in trails),
+            plain=name in calls.MOVEMENTS and all(trail.plain for trail in trails) and _all_active(args, kwargs),
+            steady=(silent or name in calls.AFFINE) and all(trail.steady for trail in trails),
+        )
+        same = [tensor for tensor, version in given if tensor._version == version]
+        changed = [tensor for tensor, version in given if tensor._version != version]
+        made = [tensor for tensor in tensors(result) if not any(tensor is one for one in same)]
+        for tensor in (*made, *changed):
+            if tensor.requires_grad:
+                self._keep(tensor, trail)
+        return result
 
-    def _norm(self, name: str, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        x, rest, options = _split_input(args, kwargs)
+    def _sum(self, name: str, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        """Add different nodes: a node."""
+        with torch.no_grad():
+            result = func(*args, **kwargs)
+        node = self._cut(result, _Trail(words=(name,)))
+        if not any(result is given for given in tensors(args)):
+            return node
+        if not result._is_view():
+            result.detach_()
+        result.copy_(node)  # from now on it depends on the node alone
+        self._keep(result, _Trail(words=(name,)))
+        return result
+
+    def _pool(
+        self, name: str, func: Callable[..., Any], args: Any, kwargs: dict[str, Any], active: Sequence[Tensor]
+    ) -> Any:
+        """Pool or resize a map: a node, which is said."""
+        with torch.no_grad():
+            result = func(*args, **kwargs)
+        reason = f"{name} mixes positions and belongs to no layer: what reads it is measured from its output on"
+        self.steps[self._module() or "model", reason] = True
+        origins = frozenset().union(*(self._origins(x) for x in active))
+        parts = [
+            self._cut(part, _Trail(words=(name,)), origins=origins) if part.is_floating_point() else part
+            for part in tensors(result)
+        ]
+        return parts[0] if isinstance(result, Tensor) else _like(result, parts)
+
+    def _norm(self, name: str, norm: Callable[..., tuple[Tensor, Tensor]], args: Any, kwargs: dict[str, Any]) -> Any:
+        x, rest, options = calls.split_input(args, kwargs)
         trail = self._trail(x)
-        result, scale = NORMS[name](x, *rest, **options)
-        words = (*trail.words, name)
-        if trail.layer is None:
-            self._trails[result] = _Trail(scale if trail.slope is None else scale * trail.slope, words)
+        with torch.no_grad():
+            value, scale = norm(x, *rest, **options)
+        if (
+            trail.layer is None
+            or not torch.is_grad_enabled()
+            or not self._belongs(self._module(), self.layers[trail.layer].name)
+        ):
+            result = frozen(x, value, scale)
+            self._keep(result, replace(trail, words=(*trail.words, name), plain=False, layer=None, source=None))
             return result
         layer = self.layers[trail.layer]
         factor = layer.factors[0]
         kept = scale if factor.samples is None or len(scale) == 1 else scale[factor.samples]
         outer = kept if factor.outer is None else kept * factor.outer
         self.layers[trail.layer] = replace(layer, factors=(replace(factor, outer=outer),))
-        self._trails[result] = _Trail(layer=trail.layer)
-        return result
+        return self._cut(value, _Trail(layer=trail.layer), name=layer.name, origins=self._origins(x))
 
-    def _pad(self, name: str, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        result = self._node(name, func, args, kwargs)
-        x, rest, options = _split_input(args, kwargs)
+    def _pad(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        x, rest, options = calls.split_input(args, kwargs)
+        result = self._step("pad", func, args, kwargs, [x])
         padding = as_padding(*rest, **options)
         if padding is not None:
-            self._trails[result] = _Trail(words=("pad",), source=(x, padding))
+            self._keep(result, replace(self._trail(result), source=(x, padding)))
         return result
 
-    def _layer(self, name: str, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        x, rest, options = _split_input(args, kwargs)
-        result = func(*args, **kwargs)
+    def _layer(self, name: str, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        x, rest, options = calls.split_input(args, kwargs)
+        with torch.no_grad():
+            result = func(*args, **kwargs)
         path = self._path()
-        self._trails[result] = _Trail()
+        self.order.append(path)
         padded = self._trail(x).source
         source, padding = padded if padded is not None else (x, None)
-        reason = self._unsupported(name, source)
+        reason = self._unsupported(name, source, (rest, options))
+        if not reason:
+            make = as_linear if name == "linear" else as_convolution
+            linear = make(source, padding, *rest, **options)
+            _check_finite(linear.weight, f"the weights of {path}")
+            _check_finite(source, f"the input of {path}")
+            slope, reason = self._slope(source)
         if reason:
             self.skipped[path] = reason
-            return result
-        make = as_linear if name == "linear" else as_convolution
-        linear = make(source, padding, *rest, **options)
-        _check_finite(linear.weight, f"the weights of {path}")
-        _check_finite(source, f"the input of {path}")
-        self.layers.append(self._jacobian(path, linear, source, result))
-        self._trails[result] = _Trail(layer=len(self.layers) - 1)
-        return result
+            return self._cut(result, _Trail(), name=path)
+        self.layers.append(self._jacobian(path, linear, source, slope, result))
+        return self._cut(result, _Trail(layer=len(self.layers) - 1), name=path)
 
-    def _jacobian(self, path: str, linear: Linear | Convolution, x: Tensor, result: Tensor) -> LayerJacobian:
-        trail = self._trail(x)
-        factor = Factor(linear, trail.slope, None, tuple(x.shape[1:]), tuple(result.shape[1:]))
+    def _slope(self, read: Tensor) -> tuple[Tensor | None, str]:
+        """φ′ of what a layer reads, None where it is 1; or why there is none."""
+        trail = self._trail(read)
+        leaves = [leaf for leaf in leaves_of(read) if leaf in self._nodes]
+        if not leaves:
+            return None, "it reads what does not depend on the inputs, or what the model detaches from them"
+        if trail.plain:
+            return None, ""
+        found = derivative(read, leaves, named=trail.named, moved=trail.moved, joined=trail.joined)
+        if found.slope is None:
+            nodes = " and ".join(dict.fromkeys(self._nodes[leaf].name or "the layer before" for leaf in leaves))
+            return None, f"it reads {', '.join(trail.words) or 'a function'} of {nodes}: {found.reason}"
+        return compact(found.slope) if trail.steady else found.slope, ""
+
+    def _jacobian(
+        self, path: str, linear: Linear | Convolution, x: Tensor, slope: Tensor | None, result: Tensor
+    ) -> LayerJacobian:
+        factor = Factor(linear, slope, None, tuple(x.shape[1:]), tuple(result.shape[1:]))
         large = max(math.prod(factor.in_shape), math.prod(factor.out_shape)) > KEPT_SIZE
         if large or (isinstance(linear, Convolution) and not self._every_input):
             factor = replace(factor.at(self._samples), samples=self._samples)
-        return LayerJacobian(path, (factor,), ", ".join(trail.words) or "layer")
+        return LayerJacobian(path, (factor,), ", ".join(self._trail(x).words) or "layer")
 
     def _path(self) -> str:
-        path = self._names[-1] or "model"
-        taken = {layer.name for layer in self.layers} | set(self.skipped)
+        path = self._module() or "model"
+        taken = set(self.order)
         count = 2
         while path in taken:
-            path = f"{self._names[-1] or 'model'}#{count}"
+            path = f"{self._module() or 'model'}#{count}"
             count += 1
         return path
 
-    def _unsupported(self, name: str, x: Tensor) -> str:
+    def _unsupported(self, name: str, x: Tensor, weights: Any) -> str:
         dimensions = 2 if name == "linear" else int(name[4]) + 2
         if x.dim() != dimensions:
             kind = "a linear layer over positions" if name == "linear" else "a convolution without a batch axis"
             return f"{kind}: it reads a tensor of shape {tuple(x.shape)}"
         if x.shape[0] != self._batch:
             return f"it reads {x.shape[0]} samples where the model reads {self._batch}: the batch axis was changed"
+        if any(tensor.is_complex() for tensor in tensors((x, weights))):
+            return "it computes with complex numbers"
+        if any(tensor.requires_grad for tensor in tensors(weights)):
+            return "its weights depend on the inputs"
         return ""
 
 
@@ -215,27 +359,24 @@ def _check_finite(x: Tensor, what: str) -> None:
         raise InvalidValueError(f"{what} must be finite, got NaN or infinity")
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """Every tensor within arguments or results."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _tensors(entry)
-    elif isinstance(value, dict):
-        yield from _tensors(tuple(value.values()))
+def _merged(trails: Sequence[_Trail]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word for trail in trails for word in trail.words))
 
 
-def _split_input(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Tensor, Sequence[Any], dict[str, Any]]:
-    """Return the first argument, called ``input`` where it is named, and the others."""
-    if args:
-        return args[0], args[1:], kwargs
-    return kwargs["input"], (), {key: value for key, value in kwargs.items() if key != "input"}
+def _all_active(args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether no numbers that are constant are joined to others."""
+    return all(tensor.requires_grad for tensor in tensors((args, kwargs)) if tensor.is_floating_point())
 
 
-def _derivative(func: Callable[..., Any], x: Tensor, rest: Sequence[Any], options: dict[str, Any]) -> Tensor:
-    """Element-wise derivative of an element-wise function."""
-    with torch.enable_grad():
-        leaf = x.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(func(leaf.clone(), *rest, **options).sum(), leaf)
-    return slope
+def _written(result: Any, out: Any) -> Any:
+    """Write results into the tensors that the model gave for them."""
+    for value, target in zip(tensors(result), tensors(out), strict=False):
+        with torch.no_grad():
+            target.resize_(value.shape)
+        target.copy_(value)
+    return out
+
+
+def _like(result: Any, parts: Sequence[Any]) -> Any:
+    """A tuple of results, of the type of the given one."""
+    return tuple(parts) if type(result) is tuple else type(result)(parts)

@@ -1,5 +1,6 @@
 """One forward pass, and every weighted layer that ran in it."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nnmass.errors import InvalidValueError, NNMassError
+from nnmass.errors import InvalidValueError, NNMassError, first_line
 from nnmass.propagation.measurement.linear_maps import LayerJacobian
-from nnmass.propagation.measurement.recorder import Recorder
+from nnmass.propagation.measurement.loan import check_runs, lent
+from nnmass.propagation.measurement.recorder import Belongs, Recorder
+from nnmass.tracing.borrowing import ModulePath
 
 
 @dataclass(frozen=True)
@@ -31,52 +34,86 @@ class Recording:
 
     Attributes:
         layers: in the order in which they ran.
-        skipped: weighted layers that are not among them.
+        order: names of all layers in that order, those that are skipped included.
+        skipped: weighted layers that are not among them, and other steps that belong to no layer.
     """
 
     layers: tuple[LayerJacobian, ...]
+    order: tuple[str, ...]
     skipped: tuple[Skipped, ...]
 
 
-def record(model: nn.Module, inputs: Tensor, samples: Tensor, *, every_input: bool = True) -> Recording:
+def record(
+    model: nn.Module, inputs: Tensor, samples: Tensor, *, every_input: bool = True, belongs: Belongs | None = None
+) -> Recording:
     """Run a model once and return the Jacobian of every convolution and linear layer at these inputs.
 
-    The model runs in evaluation mode, with batch norm at the statistics of this batch; parameters, buffers, modes and
-    random state are as they were afterwards.
+    The model runs in evaluation mode, with batch norm at the statistics of this batch; parameters, buffers, attributes,
+    modes and random state are as they were afterwards.
 
     Args:
         model: any module that takes one tensor.
         inputs: (batch, ...).
         samples: the inputs at which large layers are kept.
         every_input: whether other convolutions are kept at all inputs.
+        belongs: whether the norm in the module of the first path belongs to the layer of the second, which it follows
+            directly; default: always.
 
     Raises:
+        ModelError: a compiled or lazy module, or one on the meta device.
         InvalidValueError: NaN or infinity in weights or inputs, with the layer; a forward pass that fails.
     """
-    names: list[str] = [""]
-    recorder = Recorder(samples, len(inputs), names, every_input=every_input)
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    devices = [inputs.device] if inputs.device.type == "cuda" else []
-    with (
-        torch.inference_mode(False),
-        torch.no_grad(),
-        torch.random.fork_rng(devices=devices),
-        _evaluation(model),
-        _named(model, names),
-        recorder,
-    ):
+    check_runs(model)
+    recorder = _run(model, inputs, samples, every_input, belongs or (lambda norm, layer: True), always_follow=False)
+    if recorder.gradients_were_off:  # the model runs its layers without gradients: that says nothing of its derivatives
+        recorder = _run(model, inputs, samples, every_input, belongs or (lambda norm, layer: True), always_follow=True)
+    found = [*recorder.skipped.items(), *_not_recorded(model, recorder).items(), *recorder.steps]
+    return Recording(tuple(recorder.layers), tuple(recorder.order), tuple(Skipped(*item) for item in found))
+
+
+def _run(
+    model: nn.Module, inputs: Tensor, samples: Tensor, every_input: bool, belongs: Belongs, *, always_follow: bool
+) -> Recorder:
+    path = ModulePath(model)
+    recorder = Recorder(
+        samples,
+        len(inputs),
+        lambda: path.current[-1][0] if path.current else "",
+        every_input=every_input,
+        belongs=belongs,
+        always_follow=always_follow,
+    )
+    with torch.inference_mode(False), torch.enable_grad(), _uncompiled(), lent(model) as tensors:
+        first = recorder.begin(inputs)
         try:
-            torch.func.functional_call(model, buffers, (inputs,))
+            with path.followed(), recorder:
+                torch.func.functional_call(model, tensors, (first,))
         except NNMassError:
             raise
         except Exception as error:  # whatever a model's forward pass may raise
-            raise InvalidValueError(_forward_failed(model, inputs, error)) from error
-    skipped = recorder.skipped | _not_recorded(model, recorder)
-    return Recording(tuple(recorder.layers), tuple(Skipped(*item) for item in skipped.items()))
+            raise InvalidValueError(_forward_failed(model, tensors, inputs, error)) from error
+    return recorder
 
 
-def _forward_failed(model: nn.Module, inputs: Tensor, error: Exception) -> str:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Run what torch.compile was given as it was before."""
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+def _forward_failed(model: nn.Module, tensors: dict[str, Tensor], inputs: Tensor, error: Exception) -> str:
+    reason = first_line(error)
+    try:
+        with torch.no_grad():
+            torch.func.functional_call(model, tensors, (inputs.clone(),))
+    except Exception as plain:  # it fails by itself
+        reason = first_line(plain)
+    else:
+        return f"the forward pass works, but derivatives cannot be followed through it: {reason}"
     expected = ""
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
@@ -97,37 +134,10 @@ def _not_recorded(model: nn.Module, recorder: Recorder) -> dict[str, str]:
         matrices = any(parameter.dim() > 1 for parameter in module.parameters(recurse=False))
         if (name or "model") in seen or not matrices or isinstance(module, nn.LayerNorm):
             continue
-        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        if isinstance(module, torch.jit.ScriptModule):
+            found[name or "model"] = "a torch.jit module runs as one compiled graph"
+        elif isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
             found[name] = "it was not called as a layer of its own"
         else:
             found[name or "model"] = f"{type(module).__name__} is neither a convolution nor a linear layer"
     return found
-
-
-@contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextmanager
-def _named(model: nn.Module, names: list[str]) -> Iterator[None]:
-    """Keep the path of the module that is running at the end of ``names``."""
-    handles = []
-    try:
-        for name, module in model.named_modules():
-            handles.append(module.register_forward_pre_hook(lambda *_, name=name: names.append(name)))
-            handles.append(module.register_forward_hook(lambda *_: _leave(names), always_call=True))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _leave(names: list[str]) -> None:
-    names.pop()
