@@ -17,13 +17,11 @@ ACTIVATIONS = frozenset(
 )
 """Functions that are known to be element-wise; any other is checked."""
 
-UNCHANGED = frozenset(
-    (
-        *("alpha_dropout", "clone", "contiguous", "double", "dropout", "dropout1d", "dropout2d", "dropout3d", "float"),
-        *("feature_alpha_dropout", "to", "type_as"),
-    )
-)
-"""What leaves every number where it is, and its value as it is or times a random constant."""
+COPIES = frozenset(("clone", "contiguous", "double", "float", "to"))
+"""What leaves every number where and as it is."""
+
+DROPOUTS = frozenset(("alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"))
+"""What multiplies by random numbers, if it does anything."""
 
 MOVEMENTS = frozenset(
     (
@@ -49,6 +47,22 @@ AFFINE = frozenset(
 )
 """What may have the same derivative at every input."""
 
+READINGS = frozenset(
+    (
+        "numpy",
+        "tolist",
+        "item",
+        "__array__",
+        "__bool__",
+        "__complex__",
+        "__dlpack__",
+        "__float__",
+        "__index__",
+        "__int__",
+    )
+)
+"""What takes numbers out of a tensor, where autograd cannot follow."""
+
 _REDUCTIONS = frozenset(("mean", "sum", "amax", "amin", "max", "min"))
 _RESAMPLINGS = frozenset(("interpolate", "upsample", "upsample_nearest", "upsample_bilinear"))
 
@@ -58,7 +72,7 @@ def plain_name(func: Callable[..., Any]) -> str:
     name: str = getattr(func, "__name__", "")
     if not name.startswith("__"):
         return name.removesuffix("_")
-    if name in ("__getitem__", "__setitem__"):
+    if name in ("__getitem__", "__setitem__", *READINGS):
         return name
     core = name.strip("_")
     return core[1:] if core[:1] in ("i", "r") and core[1:] in (*SUMS, "mul", "truediv", "div", "pow") else core

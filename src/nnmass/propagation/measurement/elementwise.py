@@ -6,6 +6,7 @@ with the single entry d at position p gives J·1 = d, J·r = d r_p and J·r² = 
 any other row the difference is Σ_{p<q} d_p d_q (r_p - r_q)², which is almost surely not 0.  Then φ′ = J·1.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ _STEADY = 0.05
 _MIXES = "there a number depends on several channels or positions, so that J is not W·diag(φ′)"
 _SEVERAL = "there a number depends on several of these, and is element-wise in none of them alone"
 _COPIES = "it repeats numbers"
+_UNKNOWN = "there a number depends on several before, or is repeated"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Derivative:
 
     slope: Tensor | None
     reason: str = ""
+
+
+def local_derivative(result: Tensor, x: Tensor) -> Tensor:
+    """Derivative of a function that is known to be element-wise, from what it gave."""
+    (slope,) = torch.autograd.grad(result, x, torch.ones_like(result), retain_graph=True)
+    return slope.detach()
 
 
 def leaves_of(read: Tensor) -> list[Tensor]:
@@ -68,8 +76,11 @@ def derivative(read: Tensor, leaves: Sequence[Tensor], *, named: bool, moved: bo
             slope = _in_place(read, leaves[0], check=not named) if not (named and moved) else None
             if slope is not None:
                 return _finite(slope)
-        return _moved(read, leaves, check=not named, joined=joined)
-    except (RuntimeError, NotImplementedError) as error:  # autograd cannot go back through it, or not twice
+        try:
+            return _moved(read, leaves, check=not named, joined=joined)
+        except (RuntimeError, NotImplementedError):  # something on the way is differentiable once only
+            return _put_in_order(read, leaves)
+    except (RuntimeError, NotImplementedError) as error:  # autograd cannot go back through it
         return Derivative(None, f"autograd has no derivative of what it reads: {first_line(error)}")
 
 
@@ -88,9 +99,13 @@ def _moved(read: Tensor, leaves: Sequence[Tensor], *, check: bool, joined: bool)
     weights = torch.ones_like(read).requires_grad_()
     with torch.enable_grad():
         pulled = torch.autograd.grad(read, leaves, weights, create_graph=True, allow_unused=True)
-    used = [(leaf, back) for leaf, back in zip(leaves, pulled, strict=True) if back is not None and back.requires_grad]
+    backs = [(leaf, back) for leaf, back in zip(leaves, pulled, strict=True) if back is not None and bool(back.any())]
+    used = [(leaf, back) for leaf, back in backs if back.requires_grad]
     products = _Products(read, weights, used)
     slope = products.of([torch.ones_like(leaf) for leaf, _ in used])
+    total = sum(float(back.detach().sum()) for _, back in backs)
+    if abs(float(slope.sum()) - total) > _STEADY * float(slope.abs().sum()):
+        raise NotImplementedError("a backward pass that cannot be differentiated")
     if not check or not bool(torch.isfinite(slope).all()):
         return _finite(slope)
     if not products.single_entries(range(len(used))):
@@ -99,6 +114,29 @@ def _moved(read: Tensor, leaves: Sequence[Tensor], *, check: bool, joined: bool)
     if not joined and _copied(read, [leaf for leaf, _ in used], slope):
         return Derivative(None, _COPIES)
     return Derivative(slope)
+
+
+def _put_in_order(read: Tensor, leaves: Sequence[Tensor]) -> Derivative:
+    """φ′ from first derivatives alone: weights that count the numbers of u tell where each node's number went."""
+    count = read[:1].numel()
+    base = math.isqrt(count) + 1
+    places = torch.arange(count, device=read.device).reshape(read[:1].shape).expand_as(read)
+    weights = [torch.ones_like(read), 1.0 + places // base, 1.0 + places % base, _positive(read, 1)]
+    slope, taken = torch.zeros_like(read).flatten(1), torch.zeros_like(read).flatten(1)
+    for leaf in leaves:
+        pulled = [torch.autograd.grad(read, leaf, w.to(read), retain_graph=True, allow_unused=True)[0] for w in weights]
+        if pulled[0] is None:
+            continue
+        sizes, high, low, seen = (back.flatten(1) for back in pulled)
+        place = torch.where(sizes != 0, ((high / sizes).round() - 1) * base + (low / sizes).round() - 1, 0).nan_to_num(
+            0
+        )
+        place = place.clamp(0, count - 1).long()
+        if not _agree(seen, sizes * weights[3].flatten(1).gather(1, place), sizes):
+            return Derivative(None, _UNKNOWN)
+        slope.scatter_add_(1, place, sizes)
+        taken.scatter_add_(1, place, (sizes != 0).to(taken))
+    return Derivative(None, _UNKNOWN) if bool((taken > 1).any()) else _finite(slope.reshape(read.shape))
 
 
 @dataclass(frozen=True)

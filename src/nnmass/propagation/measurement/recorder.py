@@ -10,7 +10,7 @@ norm that follows a layer directly is that layer's P.
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -20,43 +20,17 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from nnmass.errors import InvalidValueError
 from nnmass.propagation.measurement import calls
-from nnmass.propagation.measurement.elementwise import compact, derivative, leaves_of, tensors
+from nnmass.propagation.measurement.elementwise import compact, derivative, leaves_of, local_derivative, tensors
 from nnmass.propagation.measurement.layer_calls import as_convolution, as_linear, as_padding
-from nnmass.propagation.measurement.linear_maps import Convolution, Factor, LayerJacobian, Linear, Padding
+from nnmass.propagation.measurement.linear_maps import Convolution, Factor, LayerJacobian, Linear
 from nnmass.propagation.measurement.norms import frozen, norm_of
+from nnmass.propagation.measurement.trails import UNSEEN, Trail, joined
 
 KEPT_SIZE = 65_536
 """Of layers with larger inputs or outputs the derivatives are kept at the probed samples only."""
 
 Belongs: TypeAlias = Callable[[str, str], bool]
 """Whether the norm in the module of the first path belongs to the layer of the second, which it follows directly."""
-
-
-@dataclass(frozen=True)
-class _Trail:
-    """How a tensor came about since the last nodes.
-
-    Attributes:
-        words: what was done, and what the nodes are.
-        named: whether all that was done is known to be element-wise, or to move numbers only.
-        moved: whether numbers may have been moved.
-        joined: whether parts were laid side by side.
-        plain: whether numbers were moved at most.
-        steady: whether the derivative may be the same at every input.
-        layer: made by this layer, and nothing since.
-        source: padded from this tensor.
-        version: of the tensor, which rises with every change in place, also through a view.
-    """
-
-    words: tuple[str, ...] = ()
-    named: bool = True
-    moved: bool = False
-    joined: bool = False
-    plain: bool = True
-    steady: bool = True
-    layer: int | None = None
-    source: tuple[Tensor, Padding] | None = field(default=None, compare=False)
-    version: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,7 +86,7 @@ class Recorder(TorchFunctionMode):
     def begin(self, inputs: Tensor) -> Tensor:
         """Return the inputs as the first node."""
         if inputs.is_floating_point():
-            return self._cut(inputs, _Trail(words=("input",)))
+            return self._cut(inputs, Trail(words=("input",)))
         self._whole_numbers[inputs] = True
         return inputs
 
@@ -138,40 +112,36 @@ class Recorder(TorchFunctionMode):
         return stack
 
     def _call(self, name: str, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-        active = [tensor for tensor in tensors((args, kwargs)) if tensor.requires_grad]
         if name in calls.LAYERS:
             return self._layer(name, func, args, kwargs)
+        if name in calls.READINGS:
+            args = [value.detach() if isinstance(value, Tensor) else value for value in args]
+        active = [tensor for tensor in tensors((args, kwargs)) if tensor.requires_grad]
         if not active:
             return self._constant(name, func, args, kwargs)
-        followed = torch.is_grad_enabled()  # else the model detaches what it makes here
-        if name in ("numpy", "__array__", "__dlpack__"):
-            return func(args[0].detach(), *args[1:], **kwargs)
         norm = norm_of(func)
         if norm is not None:
             return self._norm(name, norm, args, kwargs)
-        if name == "pad":
-            return self._pad(func, args, kwargs)
-        if followed and calls.pools_positions(name, args, kwargs):
-            return self._pool(name, func, args, kwargs, active)
-        if followed and name in calls.SUMS and len(active) > 1 and self._are_apart(active):
-            return self._sum(name, func, args, kwargs)
+        if torch.is_grad_enabled():  # else the model detaches what it makes here
+            if calls.pools_positions(name, args, kwargs):
+                return self._pool(name, func, args, kwargs, active)
+            if name in calls.SUMS and len(active) > 1 and self._are_apart(active):
+                return self._sum(name, func, args, kwargs)
         return self._step(name, func, args, kwargs, active)
 
-    def _trail(self, x: Tensor) -> _Trail:
+    def _trail(self, x: Tensor) -> Trail:
         """How a tensor came about; of one that was changed behind our back, or made unseen, little is known."""
-        found: _Trail | None = self._trails.get(x)
+        found: Trail | None = self._trails.get(x)
         if found is None:
-            return _Trail(named=False, moved=True, plain=False, steady=False)
+            return UNSEEN
         if found.version != x._version:
-            return replace(
-                _Trail(), words=found.words, named=False, moved=True, joined=found.joined, plain=False, steady=False
-            )
+            return replace(UNSEEN, words=found.words, joined=found.joined)
         return found
 
-    def _keep(self, x: Tensor, trail: _Trail) -> None:
+    def _keep(self, x: Tensor, trail: Trail) -> None:
         self._trails[x] = replace(trail, version=x._version)
 
-    def _cut(self, value: Tensor, trail: _Trail, *, name: str = "", origins: frozenset[int] = frozenset()) -> Tensor:
+    def _cut(self, value: Tensor, trail: Trail, *, name: str = "", origins: frozenset[int] = frozenset()) -> Tensor:
         """Make a node: a leaf of its own for autograd, of which the model is given a copy to change as it likes."""
         with torch.enable_grad():
             leaf = value.detach().requires_grad_()
@@ -195,7 +165,7 @@ class Recorder(TorchFunctionMode):
         if not any(tensor in self._whole_numbers for tensor in tensors((args, kwargs))):
             return result
         if isinstance(result, Tensor) and result.is_floating_point():
-            return self._cut(result, _Trail(words=(name,)))
+            return self._cut(result, Trail(words=(name,)))
         for tensor in tensors(result):
             self._whole_numbers[tensor] = True
         return result
@@ -207,36 +177,65 @@ class Recorder(TorchFunctionMode):
         trails = [self._trail(tensor) for tensor in active]
         given = [(tensor, tensor._version) for tensor in tensors((args, kwargs)) if not tensor.is_inference()]
         result = func(*args, **kwargs)
-        silent = name in calls.MOVEMENTS or name in calls.UNCHANGED or name == "__get__"
-        one = len(active) == 1 or name in calls.JOINTS
-        known = (one and name in calls.ACTIVATIONS) or name in calls.MOVEMENTS or name in calls.UNCHANGED
-        trail = _Trail(
-            words=_merged(trails) if silent else (*_merged(trails), name.strip("_")),
-            named=known and all(trail.named for trail in trails),
-            moved=name not in calls.UNCHANGED | calls.ACTIVATIONS or any(trail.moved for trail in trails),
-            joined=name in calls.JOINTS or any(trail.joined for trail in trails),
-            plain=name in calls.MOVEMENTS and all(trail.plain for trail in trails) and _all_active(args, kwargs),
-            steady=(silent or name in calls.AFFINE) and all(trail.steady for trail in trails),
-        )
         same = [tensor for tensor, version in given if tensor._version == version]
         changed = [tensor for tensor, version in given if tensor._version != version]
         made = [tensor for tensor in tensors(result) if not any(tensor is one for one in same)]
-        for tensor in (*made, *changed):
+        trail = joined(name, trails)
+        follows = torch.is_grad_enabled() and trail.named and not changed and all(trail.known for trail in trails)
+        slopes = self._slopes_of(name, func, args, kwargs, active, result) if follows else None
+        for k, tensor in enumerate((*made, *changed)):
             if tensor.requires_grad:
-                self._keep(tensor, trail)
+                known = slopes is not None and k < len(slopes)
+                self._keep(tensor, replace(trail, known=known, slope=slopes[k] if slopes and known else None))
+        if name == "pad":
+            x, rest, options = calls.split_input(args, kwargs)
+            padding = as_padding(*rest, **options)
+            self._keep(result, replace(self._trail(result), source=None if padding is None else (x, padding)))
         return result
+
+    def _slopes_of(
+        self,
+        name: str,
+        func: Callable[..., Any],
+        args: Any,
+        kwargs: dict[str, Any],
+        active: Sequence[Tensor],
+        made: Any,
+    ) -> Sequence[Tensor | None]:
+        """Slopes of what a named function gave."""
+        before = [self._trail(tensor).slope for tensor in active]
+        if name not in calls.MOVEMENTS | calls.COPIES:
+            slope = local_derivative(made, active[0])
+            return [slope if before[0] is None else slope * before[0]]
+        if not any(slope is not None for slope in before) and _all_active(args, kwargs):
+            return [None for _ in tensors(made)]
+        with torch.no_grad():
+            return [*tensors(func(*self._slopes(args), **self._slopes(kwargs)))]
+
+    def _slopes(self, value: Any) -> Any:
+        """Return arguments with every tensor of numbers replaced by its slope."""
+        if isinstance(value, Tensor) and value.is_floating_point():
+            if not value.requires_grad:
+                return torch.zeros_like(value)
+            slope = self._trail(value).slope
+            return torch.ones_like(value) if slope is None else slope.expand_as(value)
+        if isinstance(value, list | tuple):
+            return type(value)(self._slopes(entry) for entry in value)
+        if isinstance(value, dict):
+            return {key: self._slopes(entry) for key, entry in value.items()}
+        return value
 
     def _sum(self, name: str, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         """Add different nodes: a node."""
         with torch.no_grad():
             result = func(*args, **kwargs)
-        node = self._cut(result, _Trail(words=(name,)))
+        node = self._cut(result, Trail(words=(name,)))
         if not any(result is given for given in tensors(args)):
             return node
         if not result._is_view():
             result.detach_()
         result.copy_(node)  # from now on it depends on the node alone
-        self._keep(result, _Trail(words=(name,)))
+        self._keep(result, Trail(words=(name,)))
         return result
 
     def _pool(
@@ -249,7 +248,7 @@ class Recorder(TorchFunctionMode):
         self.steps[self._module() or "model", reason] = True
         origins = frozenset().union(*(self._origins(x) for x in active))
         parts = [
-            self._cut(part, _Trail(words=(name,)), origins=origins) if part.is_floating_point() else part
+            self._cut(part, Trail(words=(name,)), origins=origins) if part.is_floating_point() else part
             for part in tensors(result)
         ]
         return parts[0] if isinstance(result, Tensor) else _like(result, parts)
@@ -265,22 +264,15 @@ class Recorder(TorchFunctionMode):
             or not self._belongs(self._module(), self.layers[trail.layer].name)
         ):
             result = frozen(x, value, scale)
-            self._keep(result, replace(trail, words=(*trail.words, name), plain=False, layer=None, source=None))
+            slope = scale if trail.slope is None else scale * trail.slope
+            self._keep(result, replace(trail, words=(*trail.words, name), slope=slope, layer=None, source=None))
             return result
         layer = self.layers[trail.layer]
         factor = layer.factors[0]
         kept = scale if factor.samples is None or len(scale) == 1 else scale[factor.samples]
         outer = kept if factor.outer is None else kept * factor.outer
         self.layers[trail.layer] = replace(layer, factors=(replace(factor, outer=outer),))
-        return self._cut(value, _Trail(layer=trail.layer), name=layer.name, origins=self._origins(x))
-
-    def _pad(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-        x, rest, options = calls.split_input(args, kwargs)
-        result = self._step("pad", func, args, kwargs, [x])
-        padding = as_padding(*rest, **options)
-        if padding is not None:
-            self._keep(result, replace(self._trail(result), source=(x, padding)))
-        return result
+        return self._cut(value, Trail(layer=trail.layer), name=layer.name, origins=self._origins(x))
 
     def _layer(self, name: str, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         x, rest, options = calls.split_input(args, kwargs)
@@ -299,9 +291,9 @@ class Recorder(TorchFunctionMode):
             slope, reason = self._slope(source)
         if reason:
             self.skipped[path] = reason
-            return self._cut(result, _Trail(), name=path)
+            return self._cut(result, Trail(), name=path)
         self.layers.append(self._jacobian(path, linear, source, slope, result))
-        return self._cut(result, _Trail(layer=len(self.layers) - 1), name=path)
+        return self._cut(result, Trail(layer=len(self.layers) - 1), name=path)
 
     def _slope(self, read: Tensor) -> tuple[Tensor | None, str]:
         """φ′ of what a layer reads, None where it is 1; or why there is none."""
@@ -309,8 +301,8 @@ class Recorder(TorchFunctionMode):
         leaves = [leaf for leaf in leaves_of(read) if leaf in self._nodes]
         if not leaves:
             return None, "it reads what does not depend on the inputs, or what the model detaches from them"
-        if trail.plain:
-            return None, ""
+        if trail.known:
+            return trail.slope, ""
         found = derivative(read, leaves, named=trail.named, moved=trail.moved, joined=trail.joined)
         if found.slope is None:
             nodes = " and ".join(dict.fromkeys(self._nodes[leaf].name or "the layer before" for leaf in leaves))
@@ -357,10 +349,6 @@ def is_finite(x: Tensor) -> bool:
 def _check_finite(x: Tensor, what: str) -> None:
     if not is_finite(x):
         raise InvalidValueError(f"{what} must be finite, got NaN or infinity")
-
-
-def _merged(trails: Sequence[_Trail]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word for trail in trails for word in trail.words))
 
 
 def _all_active(args: Any, kwargs: dict[str, Any]) -> bool:
