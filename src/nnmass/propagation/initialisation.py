@@ -1,14 +1,16 @@
 """The random initialisations under which gradient propagation is measured and predicted."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias, get_args
 
 from nnmass.errors import InvalidValueError
+from nnmass.plain_text import plain
 
 Kind: TypeAlias = Literal["default", "he", "glorot", "gaussian", "orthogonal"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+LEAST_STD, LARGEST_STD = 1e-15, 1e15
+"""Beyond these the squares of weights leave single precision."""
 _HOW_TO_WRITE = '"gaussian" needs its standard deviation: write "gaussian:0.35"'
 
 
@@ -29,10 +31,10 @@ class Initialisation:
 
     Attributes:
         kind: one of the above.
-        std: standard deviation of the weights; for `gaussian`, and for no other.
+        std: standard deviation of the weights, from 1e-15 to 1e15; for `gaussian`, and for no other.
 
     Raises:
-        InvalidValueError: an unknown kind; `gaussian` without a positive, finite std; a std for another kind.
+        InvalidValueError: an unknown kind; `gaussian` without a std, or with one out of range; a std for another kind.
 
     Examples:
         >>> Initialisation.parse("gaussian:0.5").weight_variance(8, 8)
@@ -55,8 +57,9 @@ class Initialisation:
             return
         if self.std is None:
             raise InvalidValueError(_HOW_TO_WRITE)
-        if not 0 < self.std < math.inf:
-            raise InvalidValueError(f"std of the gaussian initialisation must be positive and finite, got {self.std!r}")
+        if not isinstance(self.std, int | float) or not LEAST_STD <= self.std <= LARGEST_STD:
+            allowed = f"from {LEAST_STD:g} to {LARGEST_STD:g}, so that weights and their squares are numbers"
+            raise InvalidValueError(f"std of the gaussian initialisation must lie {allowed}, got {self.std!r}")
         object.__setattr__(self, "std", float(self.std))
 
     @classmethod
@@ -79,15 +82,16 @@ class Initialisation:
             raise InvalidValueError(f"initialisation must be one of {_allowed()}, got {text!r}")
         kind, colon, number = text.partition(":")
         if kind not in KINDS or (colon and kind != "gaussian"):
-            raise InvalidValueError(f"initialisation must be one of {_allowed()}, got {text!r}")
+            raise InvalidValueError(f"initialisation must be one of {_allowed()}, got {plain(text)!r}")
         if not colon:
             return cls(kind)
         try:
-            return cls(kind, float(number))
-        except ValueError:  # no number, or one that is out of range
+            std = float(number)
+        except ValueError:
             raise InvalidValueError(
-                f'std of the gaussian initialisation must be a positive number as in "gaussian:0.35", got {text!r}'
+                f'std of the gaussian initialisation must be a number as in "gaussian:0.35", got {plain(text)!r}'
             ) from None
+        return cls(kind, std)
 
     def __str__(self) -> str:
         return self.kind if self.std is None else f"{self.kind}:{self.std!r}"

@@ -33,13 +33,13 @@ class Quadrature:
     gap: Tensor
 
 
-def quadrature(jacobian: LayerJacobian, probes: int, *, steps: int, generator: torch.Generator) -> Quadrature:
-    """Run Lanczos with one random vector per input.
+def quadrature(jacobian: LayerJacobian, probes: Tensor, *, steps: int, generator: torch.Generator) -> Quadrature:
+    """Run Lanczos with random vectors, each at one of the inputs.
 
     Args:
-        jacobian: at as many inputs as there are probes, or constant.
-        probes: random vectors.
-        steps: of Lanczos; at most min(rows, columns).
+        jacobian: at some inputs, or constant.
+        probes: for every random vector the place of its input among those.
+        steps: of Lanczos; no more than min(rows, columns) are made.
         generator: of the random vectors, on the CPU.
     """
     by_rows = jacobian.rows <= jacobian.columns
@@ -47,15 +47,14 @@ def quadrature(jacobian: LayerJacobian, probes: int, *, steps: int, generator: t
     size = min(jacobian.rows, jacobian.columns)
     steps = min(steps, size)
     group = max(_BASIS_ELEMENTS // (size * (steps + 1)), 1)
+    weight = jacobian.factors[0].linear.weight
     parts = []
-    for start in range(0, probes, group):
-        count = min(group, probes - start)
-        weight = jacobian.factors[0].linear.weight
-        vectors = torch.randn(count, size, generator=generator).to(weight)
-        part = jacobian if jacobian.constant else jacobian.at(slice(start, start + count))
-        parts.append(_tridiagonal(part, vectors, shape, steps, by_rows))
-    alpha, beta = (torch.cat(columns).double().cpu() for columns in zip(*parts, strict=True))
-    return _nodes(alpha, beta)
+    for places in probes.split(group):
+        vectors = torch.randn(len(places), size, generator=generator).to(weight)
+        part = jacobian if jacobian.constant else jacobian.at(places)
+        alpha, beta = _tridiagonal(part, vectors, shape, steps, by_rows)
+        parts.append(_nodes(alpha.double().cpu(), beta.double().cpu()))
+    return Quadrature(*(torch.cat([getattr(part, name) for part in parts]) for name in ("nodes", "weights", "gap")))
 
 
 def _tridiagonal(

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 _CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
+_SAFE = 24  # a power of two whose square, times that of a norm, is far within single precision
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -146,6 +148,16 @@ class Factor:
         linear = replace(self.linear, weight=self.linear.weight.to(dtype))
         return replace(self._scaled(lambda scale: scale.to(dtype)), linear=linear)
 
+    def scaled(self) -> tuple[Self, int]:
+        """Return the factor divided by a power of two, so that squares of its numbers are safe, and the exponent."""
+        weight, power = _scaled(self.linear.weight)
+        scales = []
+        for scale in (self.inner, self.outer):
+            changed, exponent = (None, 0) if scale is None else _scaled(scale)
+            scales.append(changed)
+            power += exponent
+        return replace(self, linear=replace(self.linear, weight=weight), inner=scales[0], outer=scales[1]), power
+
     def forward(self, v: Tensor) -> Tensor:
         """J v, sample by sample."""
         result = self.linear.forward(v if self.inner is None else v * self.inner)
@@ -208,6 +220,11 @@ class LayerJacobian:
         """Return the Jacobians in another precision."""
         return replace(self, factors=tuple(factor.to(dtype) for factor in self.factors))
 
+    def scaled(self) -> tuple[Self, int]:
+        """Return the Jacobians divided by a power of two, so that squares are safe, and the exponent."""
+        parts = [factor.scaled() for factor in self.factors]
+        return replace(self, factors=tuple(factor for factor, _ in parts)), sum(power for _, power in parts)
+
     def forward(self, v: Tensor) -> Tensor:
         """J v: (samples, in...) → (samples, out...)."""
         for factor in self.factors:
@@ -219,3 +236,12 @@ class LayerJacobian:
         for factor in reversed(self.factors):
             u = factor.adjoint(u)
         return u
+
+
+def _scaled(numbers: Tensor) -> tuple[Tensor, int]:
+    """Divide by a power of two, which changes no digit, where the numbers are very large or very small."""
+    largest = float(numbers.abs().max())
+    exponent = max(-1_000, min(math.frexp(largest)[1], 1_000))
+    if largest == 0 or abs(exponent) < _SAFE:
+        return numbers, 0
+    return (numbers.double() * 2.0**-exponent).to(numbers.dtype), exponent

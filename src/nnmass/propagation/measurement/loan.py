@@ -22,16 +22,27 @@ def check_runs(model: nn.Module) -> None:
     Raises:
         ModelError: it is compiled, lazy, or on the meta device.
     """
-    name = type(model).__name__
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
-            f"{name} is a torch.jit module, which runs as one compiled graph: give the Python module it was made of"
+            f"{type(model).__name__} is a torch.jit module, which runs as one compiled graph: give the Python "
+            "module that it was made of"
         )
     for path, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if is_lazy(tensor):
             raise ModelError(f"{path} has an unknown shape (a lazy module): run the model once on an input first")
         if tensor.is_meta:
             raise ModelError(f"{path} is on the meta device and has no numbers: load or draw the weights first")
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the module within one that runs it on several devices, or compiled."""
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):  # what torch.compile gives
+            model = model._orig_mod  # type: ignore[assignment]
+        else:
+            return model
 
 
 @contextmanager

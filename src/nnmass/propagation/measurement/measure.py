@@ -1,6 +1,7 @@
 """Measuring layerwise dynamical isometry."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -11,15 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from nnmass.architectures import DenseMLP, Specification
-from nnmass.errors import InvalidValueError
+from nnmass.architectures.specification import check_seed
+from nnmass.errors import InvalidValueError, ModelError, first_line
+from nnmass.memory import require_memory
 from nnmass.networks import Network, build
 from nnmass.propagation.initialisation import Initialisation
+from nnmass.propagation.measurement.budget import require, require_day
 from nnmass.propagation.measurement.linear_maps import LayerJacobian
+from nnmass.propagation.measurement.loan import check_runs, unwrapped
 from nnmass.propagation.measurement.recorder import is_finite
 from nnmass.propagation.measurement.recording import Skipped, record
 from nnmass.propagation.measurement.result import Isometry, LayerIsometry
 from nnmass.propagation.measurement.roles import norms_that_belong, whole_layers
-from nnmass.propagation.measurement.spectrum import Estimation, Spectrum, spectrum
+from nnmass.propagation.measurement.spectrum import Estimation, Spectrum, probed_inputs, spectrum
 from nnmass.propagation.measurement.weights import initialise
 
 Inputs: TypeAlias = Tensor | npt.NDArray[Any] | int
@@ -31,6 +36,7 @@ INPUTS = 64
 DENSE_LIMIT = 256
 PROBES = 16
 STEPS = 20
+_REHEARSED = 1_000  # with more inputs two of them tell first what the others need
 
 
 def isometry(
@@ -85,10 +91,15 @@ def isometry(
         >>> isometry(layer, torch.ones(1, 2)).layers[0].singular_values
         array([[4., 3.]])
     """
-    at_least = {"initialisations": (initialisations, 1), "probes": (probes, 1), "steps": (steps, 2), "seed": (seed, 0)}
-    for name, (value, least) in at_least.items():
-        if value is not None and value < least:
-            raise InvalidValueError(f"{name} must be at least {least}, got {value}")
+    least = {"initialisations": (initialisations, 1), "probes": (probes, 1), "steps": (steps, 2)}
+    for name, (value, lowest) in (least | {"dense_limit": (dense_limit, 0)}).items():
+        if value is not None and not isinstance(value, int):
+            raise InvalidValueError(f"{name} must be a whole number, got {value!r}")
+        if value is not None and value < lowest:
+            raise InvalidValueError(f"{name} must be at least {lowest}, got {value!r}")
+    check_seed(seed)
+    if not isinstance(model, nn.Module | Specification):
+        raise ModelError(f"a PyTorch module or a specification is measured, got {type(model).__name__}")
     one = not isinstance(model, Specification)
     if one and (initialisations is not None or str(init) != "default"):
         raise InvalidValueError("a model is measured as it is: give its specification for other initialisations")
@@ -98,7 +109,9 @@ def isometry(
         if isinstance(model, Specification):
             measured = _measured_anew(model, inputs, networks, Initialisation.parse(init), estimation, seed, progress)
         else:
-            measured = [_measure(model, _inputs_for(model, inputs), estimation, seed)]
+            module = unwrapped(model)
+            check_runs(module)
+            measured = [_measure(module, _inputs_for(module, inputs), estimation, seed, networks)]
     return _gathered(measured, "as given" if one else str(init))
 
 
@@ -125,23 +138,31 @@ def _measured_anew(
     drawn = _inputs_of(spec, inputs, seed)
     measured = []
     for k in range(networks):
+        start = time.perf_counter()
         network = build(spec, seed=seed + k)
         initialise(network, init, seed + k)
-        measured.append(_measure(network, drawn, estimation, seed + k))
+        measured.append(_measure(network, drawn, estimation, seed + k, networks))
+        if k == 1:  # the first one also warms up
+            require_day(networks * (time.perf_counter() - start), f"{networks:,} networks at the pace of the second")
         if progress:
             progress(k + 1, networks)
     return measured
 
 
-def _measure(model: nn.Module, inputs: Tensor, estimation: Estimation, seed: int) -> _Measured:
-    count = len(inputs)
-    positions = np.arange(estimation.probes) * max(count / estimation.probes, 1)
-    probed = torch.as_tensor(positions.astype(np.int64) % count, device=inputs.device)
-    recording = record(model, inputs, probed, every_input=estimation.every_input, belongs=norms_that_belong(model))
+def _measure(model: nn.Module, inputs: Tensor, estimation: Estimation, seed: int, networks: int) -> _Measured:
+    count, belongs = len(inputs), norms_that_belong(model)
+    kept = probed_inputs(count, estimation.probes)
+    probed = torch.as_tensor((np.arange(kept) * (count / kept)).astype(np.int64), device=inputs.device)
+    if count > _REHEARSED:
+        rehearsal = record(model, inputs[:2], probed[:2].clamp(max=1), every_input=False, belongs=belongs)
+        numbers = sum(layer.rows + 2 * layer.columns for layer in rehearsal.layers)
+        require_memory(4.0 * numbers * count, f"the layers' inputs and outputs at {count:,} inputs")
+    recording = record(model, inputs, probed, every_input=estimation.every_input, belongs=belongs)
     if not recording.layers:
         reasons = "; ".join(f"{skipped.name}: {skipped.reason}" for skipped in recording.skipped)
         raise InvalidValueError(f"{type(model).__name__} has no layer that can be measured ({reasons or 'no weights'})")
     layers = whole_layers(model, recording.layers, recording.order)
+    require([layer for layer, _ in layers], networks, count, estimation)
     generator = torch.Generator().manual_seed(seed)
     spectra = [spectrum(jacobian, count, estimation, generator, probed) for jacobian, _ in layers]
     return _Measured(layers, spectra, recording.skipped, count)
@@ -190,15 +211,31 @@ def _error(spectra: Sequence[Spectrum]) -> float:
     return math.hypot(scatter, float(gap) / 2)
 
 
+def normal_inputs(spec: Specification, count: int, seed: int = 0) -> Tensor:
+    """Draw standard normal inputs of a specification.
+
+    Args:
+        spec: says their shape.
+        count: how many.
+        seed: of a generator of its own.
+
+    Raises:
+        InvalidValueError: none are asked for.
+        ResourceError: they need more memory than this machine has.
+    """
+    if count < 1:
+        raise InvalidValueError(f"inputs must be at least 1, got {count}")
+    require_memory(4.0 * count * math.prod(spec.input_shape), f"{count:,} inputs of {spec.family}")
+    return torch.randn(count, *spec.input_shape, generator=torch.Generator().manual_seed(seed))
+
+
 def _inputs_of(spec: Specification, inputs: Inputs, seed: int) -> Tensor:
     """Inputs for a specification, checked against its shape."""
-    if isinstance(inputs, int):
-        if inputs < 1:
-            raise InvalidValueError(f"inputs must be at least 1, got {inputs}")
-        return torch.randn(inputs, *spec.input_shape, generator=torch.Generator().manual_seed(seed))
+    if isinstance(inputs, int) and not isinstance(inputs, bool):
+        return normal_inputs(spec, inputs, seed)
     given = _finite(inputs)
     _check_shape(spec, given)
-    return given.float()
+    return _converted(given, torch.float32, given.device)
 
 
 def _inputs_for(model: nn.Module, inputs: Inputs) -> Tensor:
@@ -209,13 +246,27 @@ def _inputs_for(model: nn.Module, inputs: Inputs) -> Tensor:
     if isinstance(model, Network):
         _check_shape(model.spec, given)
     weight = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
-    return given.to(weight) if given.is_floating_point() else given.to(weight.device)
+    return _converted(given, weight.dtype if given.is_floating_point() else given.dtype, weight.device)
 
 
-def _finite(inputs: Tensor | npt.NDArray[Any]) -> Tensor:
-    given = torch.as_tensor(inputs).detach()
+def _converted(inputs: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    changed = inputs.to(device, dtype)
+    if not is_finite(changed):
+        raise InvalidValueError(f"the inputs must be finite in the network's precision ({dtype}), got infinity")
+    return changed
+
+
+def _finite(inputs: Tensor | npt.NDArray[Any] | Any) -> Tensor:
+    try:
+        given = torch.as_tensor(inputs).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = type(inputs).__name__
+        raise InvalidValueError(f"inputs must be a tensor or an array, got {kind} ({first_line(error)})") from None
     if given.is_inference():
         given = given.clone()  # derivatives of what is made of it are taken
+    if given.is_complex() or given.is_meta or given.layout != torch.strided:
+        kind = "complex numbers" if given.is_complex() else f"a tensor on {given.device} of layout {given.layout}"
+        raise InvalidValueError(f"inputs must be real numbers, got {kind}")
     if given.dim() < 2 or len(given) == 0:
         raise InvalidValueError(f"inputs must be a batch of at least one input, got shape {tuple(given.shape)}")
     if not is_finite(given):

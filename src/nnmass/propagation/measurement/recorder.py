@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from nnmass.errors import InvalidValueError
+from nnmass.errors import InvalidValueError, first_line
 from nnmass.propagation.measurement import calls
 from nnmass.propagation.measurement.elementwise import compact, derivative, leaves_of, local_derivative, tensors
 from nnmass.propagation.measurement.layer_calls import as_convolution, as_linear, as_padding
@@ -256,8 +256,12 @@ class Recorder(TorchFunctionMode):
     def _norm(self, name: str, norm: Callable[..., tuple[Tensor, Tensor]], args: Any, kwargs: dict[str, Any]) -> Any:
         x, rest, options = calls.split_input(args, kwargs)
         trail = self._trail(x)
-        with torch.no_grad():
-            value, scale = norm(x, *rest, **options)
+        try:
+            with torch.no_grad():
+                value, scale = norm(x, *rest, **options)
+        except ValueError as error:  # too few numbers for a variance
+            where = self._module() or "the model"
+            raise InvalidValueError(f"{where} has no statistics at these inputs: {first_line(error)}") from error
         if (
             trail.layer is None
             or not torch.is_grad_enabled()
@@ -316,7 +320,8 @@ class Recorder(TorchFunctionMode):
         large = max(math.prod(factor.in_shape), math.prod(factor.out_shape)) > KEPT_SIZE
         if large or (isinstance(linear, Convolution) and not self._every_input):
             factor = replace(factor.at(self._samples), samples=self._samples)
-        return LayerJacobian(path, (factor,), ", ".join(self._trail(x).words) or "layer")
+        trail = self._trail(x)
+        return LayerJacobian(path, (factor,), ", ".join(trail.words) or ("layer" if trail.known else "function"))
 
     def _path(self) -> str:
         path = self._module() or "model"
@@ -334,6 +339,8 @@ class Recorder(TorchFunctionMode):
             return f"{kind}: it reads a tensor of shape {tuple(x.shape)}"
         if x.shape[0] != self._batch:
             return f"it reads {x.shape[0]} samples where the model reads {self._batch}: the batch axis was changed"
+        if x.numel() == 0 or any(tensor.numel() == 0 for tensor in tensors(weights)):
+            return "it has no numbers"
         if any(tensor.is_complex() for tensor in tensors((x, weights))):
             return "it computes with complex numbers"
         if any(tensor.requires_grad for tensor in tensors(weights)):

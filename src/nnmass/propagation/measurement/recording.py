@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from nnmass.errors import InvalidValueError, NNMassError, first_line
 from nnmass.propagation.measurement.linear_maps import LayerJacobian
-from nnmass.propagation.measurement.loan import check_runs, lent
+from nnmass.propagation.measurement.loan import lent
 from nnmass.propagation.measurement.recorder import Belongs, Recorder
 from nnmass.tracing.borrowing import ModulePath
 
@@ -60,10 +61,8 @@ def record(
             directly; default: always.
 
     Raises:
-        ModelError: a compiled or lazy module, or one on the meta device.
         InvalidValueError: NaN or infinity in weights or inputs, with the layer; a forward pass that fails.
     """
-    check_runs(model)
     recorder = _run(model, inputs, samples, every_input, belongs or (lambda norm, layer: True), always_follow=False)
     if recorder.gradients_were_off:  # the model runs its layers without gradients: that says nothing of its derivatives
         recorder = _run(model, inputs, samples, every_input, belongs or (lambda norm, layer: True), always_follow=True)
@@ -132,7 +131,7 @@ def _not_recorded(model: nn.Module, recorder: Recorder) -> dict[str, str]:
     found = {}
     for name, module in model.named_modules():
         matrices = any(parameter.dim() > 1 for parameter in module.parameters(recurse=False))
-        if (name or "model") in seen or not matrices or isinstance(module, nn.LayerNorm):
+        if (name or "model") in seen or not matrices or isinstance(module, nn.LayerNorm | ParametrizationList):
             continue
         if isinstance(module, torch.jit.ScriptModule):
             found[name or "model"] = "a torch.jit module runs as one compiled graph"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nnmass.architectures import DenseMLP
+from nnmass.errors import InvalidValueError
 from nnmass.propagation.initialisation import Initialisation
 from nnmass.propagation.theory.activations import ACTIVATIONS, FloatArray
 from nnmass.propagation.theory.columns import Columns
@@ -52,7 +53,10 @@ def sampled_columns(
     for i, skips in enumerate(spec.cells[0].layer_skips[1:], start=1):
         last = _outputs(squared_norm, spec.width, weights[i - 1], generator)
         z = np.concatenate([last, _drawn(earlier, skips, generator)], axis=1)
-        squared_norm = (function.value(z) ** 2).sum(1)
+        with np.errstate(over="ignore"):
+            squared_norm = (function.value(z) ** 2).sum(1)
+        if not np.isfinite(squared_norm).all():
+            raise InvalidValueError(f"no theory: the activations before layer {i} leave double precision")
         earlier = np.concatenate([earlier, last], axis=1)
         yield Columns.sampled(function.slope(z) ** 2)
 

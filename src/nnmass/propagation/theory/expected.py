@@ -42,7 +42,7 @@ def expected_isometry(
 
     Raises:
         InvalidValueError: another family or separable convolutions; an unknown initialisation or activation;
-            ``input_mean_square`` is not positive; a negative seed.
+            ``input_mean_square`` is not positive; a negative seed; activations that leave double precision.
 
     Examples:
         >>> from nnmass import DenseMLP
