@@ -14,19 +14,25 @@ if TYPE_CHECKING:
     from nnmass.architectures import Specification
     from nnmass.propagation import ExpectedIsometry, Mend
 
+_SEGMENTED = ("linear", "circle")
+_WITHOUT_FILES = ("digits", *_SEGMENTED)
+
 
 def isometry(
+    context: typer.Context,
     spec: o.SpecArgument,
     data: o.OptionalDataOption = None,
     inputs: Annotated[int, o.whole(high=10**9, help="Inputs: of --data, else standard normal ones.")] = 64,
-    initialisations: Annotated[int, o.whole(high=10**6, help="Networks, each with links and weights anew.")] = 16,
+    initialisations: Annotated[int, o.whole(high=10**6, help="Networks, each with its own links and weights.")] = 16,
     init: Annotated[
         str, typer.Option(help="default (PyTorch's), he, glorot, orthogonal, or gaussian:STD.")
     ] = "default",
     probes: Annotated[
         int | None, o.whole(high=10**6, help="Random vectors per network, where Lanczos is used; default: 16 in all.")
     ] = None,
-    steps: Annotated[int, o.whole(low=2, high=10**6, help="Of Lanczos.")] = 20,
+    steps: Annotated[
+        int, o.whole(low=2, high=10**6, help="Of Lanczos, where it is used; at most as many as singular values.")
+    ] = 20,
     out: Annotated[Path | None, typer.Option(help="Write report.html, pictures and JSON to this folder.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write the picture alone: .png, .svg or .pdf.")] = None,
     seed: o.SeedOption = 0,
@@ -41,9 +47,11 @@ def isometry(
     Example: nnmass isometry examples/reference.json --data digits --out isometry
     """
     from nnmass.architectures import load_spec
+    from nnmass.propagation import Initialisation
     from nnmass.propagation import isometry as measure
     from nnmass.provenance import provenance
     from nnmass.reporting import (
+        check_picture,
         isometry_rows,
         isometry_summary,
         isometry_values,
@@ -53,8 +61,12 @@ def isometry(
         write_isometry,
     )
 
+    _refuse_unused(context, data)
+    if plot is not None:
+        check_picture(plot)
+    Initialisation.parse(init)
     loaded = load_spec(spec)
-    read = _inputs(loaded, data, data_root, segments, inputs, seed)
+    read = _inputs(context, loaded, data, data_root, segments, inputs, seed)
     with progress_bar("isometry", unit="networks") as progress:
         found = measure(
             loaded,
@@ -66,6 +78,8 @@ def isometry(
             steps=steps,
             progress=progress,
         )
+    if all(layer.weights is None for layer in found.layers):
+        o.refuse(context, {"probes", "steps"}, "is not used: no layer of this network needs Lanczos quadrature")
     theory, mends, untold = _theory(loaded, init, float(read.double().square().mean()))
     source = f"inputs of {Path(data).name}" if data else "standard normal inputs"
     networks = f"{found.initialisations} networks, {init} initialisation" if found.initialisations > 1 else init
@@ -80,6 +94,8 @@ def isometry(
         return
     print_table(f"{spec}: {title}", *isometry_rows(found, theory))
     say(isometry_summary(found, theory))
+    for entry in found.skipped:
+        say(f"Not measured: {entry.name}: {entry.reason}")
     if untold:
         say(f"No theory: {untold}")
     if mends:
@@ -88,18 +104,34 @@ def isometry(
         say(f"Written to {out}: report.html, spectrum.png, spectrum.svg, isometry.json")
 
 
+def _refuse_unused(context: typer.Context, data: str | None) -> None:
+    """Refuse options that say more of the data than it needs."""
+    if data not in _SEGMENTED:
+        o.refuse(context, {"segments"}, f"only works with --data {' or '.join(_SEGMENTED)}")
+    if data is None or data in _WITHOUT_FILES:
+        o.refuse(context, {"data_root"}, "only works with --data of files")
+
+
 def _inputs(
-    spec: "Specification", data: str | None, root: Path | None, segments: int, count: int, seed: int
+    context: typer.Context,
+    spec: "Specification",
+    data: str | None,
+    root: Path | None,
+    segments: int,
+    count: int,
+    seed: int,
 ) -> "Tensor":
-    import torch
+    from nnmass.propagation import normal_inputs
 
     if data is None:
-        return torch.randn(count, *spec.input_shape, generator=torch.Generator().manual_seed(seed))
+        return normal_inputs(spec, count, seed)
     from nnmass.experiments import evenly_spread
     from nnmass.training import check_fits
 
     dataset = o.read_data(data, root, segments, spec)
     check_fits(spec, dataset)
+    if count > len(dataset.train):
+        o.refuse(context, {"inputs"}, f"asks for {count:,} inputs, but {data} has {len(dataset.train):,} to train on")
     return evenly_spread(dataset, count)
 
 

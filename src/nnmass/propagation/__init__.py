@@ -1,7 +1,7 @@
 """Gradient propagation: layerwise dynamical isometry, measured and expected."""
 
 from nnmass.propagation.initialisation import Initialisation
-from nnmass.propagation.measurement import Isometry, LayerIsometry, isometry, singular_values
+from nnmass.propagation.measurement import Isometry, LayerIsometry, isometry, normal_inputs, singular_values
 from nnmass.propagation.mends import Mend, flag, mends
 from nnmass.propagation.theory import (
     ExpectedIsometry,
@@ -25,6 +25,7 @@ __all__ = [
     "mean_masked_orthogonal",
     "mean_singular_value",
     "mends",
+    "normal_inputs",
     "singular_value_density",
     "singular_values",
 ]

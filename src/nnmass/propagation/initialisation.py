@@ -1,6 +1,7 @@
 """The random initialisations under which gradient propagation is measured and predicted."""
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal, Self, TypeAlias, get_args
 
 from nnmass.errors import InvalidValueError
@@ -57,8 +58,8 @@ class Initialisation:
             return
         if self.std is None:
             raise InvalidValueError(_HOW_TO_WRITE)
-        if not isinstance(self.std, int | float) or not LEAST_STD <= self.std <= LARGEST_STD:
-            allowed = f"from {LEAST_STD:g} to {LARGEST_STD:g}, so that weights and their squares are numbers"
+        if not isinstance(self.std, Real) or not LEAST_STD <= self.std <= LARGEST_STD:
+            allowed = f"from {LEAST_STD:g} to {LARGEST_STD:g}"
             raise InvalidValueError(f"std of the gaussian initialisation must lie {allowed}, got {self.std!r}")
         object.__setattr__(self, "std", float(self.std))
 

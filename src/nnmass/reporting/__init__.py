@@ -26,7 +26,7 @@ from nnmass.reporting.model import cell_rows, layer_rows, model_summary, small_w
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.ranking import outcomes_line, ranking_rows, write_ranking
 from nnmass.reporting.spectrum import spectrum_figure
-from nnmass.reporting.style import COLOURS, picture, save
+from nnmass.reporting.style import COLOURS, check_picture, picture, save
 from nnmass.reporting.tables import comparison_rows, equal_mass_rows
 from nnmass.reporting.topology import topology_figure
 
@@ -39,6 +39,7 @@ __all__ = [
     "bench_rows",
     "bench_summary",
     "cell_rows",
+    "check_picture",
     "comparison_rows",
     "compression_rows",
     "convergence_figure",

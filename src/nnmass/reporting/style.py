@@ -84,6 +84,17 @@ def _plain_lines(text: str) -> str:
     return "\n".join(plain(line, limit=_LONGEST_LINE) for line in text.split("\n"))
 
 
+def check_picture(path: str | os.PathLike[str]) -> None:
+    """Refuse what no picture can be written to, before it is drawn.
+
+    Raises:
+        InvalidValueError: another ending than .png, .svg or .pdf.
+    """
+    target = Path(path)
+    if target.suffix not in _FORMATS:
+        raise InvalidValueError(f"{target}: pictures end in {', '.join(sorted(_FORMATS))}, got {target.suffix!r}")
+
+
 def save(drawn: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure to a .png, .svg or .pdf file.
 
@@ -91,8 +102,7 @@ def save(drawn: Figure, path: str | os.PathLike[str]) -> Path:
         InvalidValueError: another ending.
     """
     target = Path(path)
-    if target.suffix not in _FORMATS:
-        raise InvalidValueError(f"{target}: pictures end in {', '.join(sorted(_FORMATS))}, got {target.suffix!r}")
+    check_picture(target)
     return atomic.write_bytes(target, picture(drawn, target.suffix[1:]))
 
 

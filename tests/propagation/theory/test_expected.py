@@ -159,9 +159,15 @@ def test_density_of_orthogonal_and_of_dead_layers():
     kept = relu.effective_columns
     assert integrate.trapezoid(relu.density(grid), grid) == pytest.approx(min(1, kept / 32), rel=0.02)
     assert not linear.density(grid).any()  # every singular value is 1
-    dead = expected_isometry(spec, "gaussian:1e-300", "relu", input_mean_square=1e-300).layers[3]
+    dead = expected_isometry(spec, "gaussian:1e-15", "relu", input_mean_square=1e-300).layers[3]
     assert not dead.density(grid).any()
     assert dead.mean == 0
+
+
+def test_activations_beyond_double_precision_are_said():
+    spec = DenseMLP(width=8, depth=40, max_skips=4, activation="relu")
+    with pytest.raises(InvalidValueError, match=r"the activations before layer \d+ leave double precision"):
+        expected_isometry(spec, "gaussian:1e12")
 
 
 def test_results_are_plain_numbers():

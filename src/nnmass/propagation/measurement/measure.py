@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -91,9 +92,9 @@ def isometry(
         >>> isometry(layer, torch.ones(1, 2)).layers[0].singular_values
         array([[4., 3.]])
     """
-    least = {"initialisations": (initialisations, 1), "probes": (probes, 1), "steps": (steps, 2)}
+    least = {"initialisations": (initialisations, 1), "probes": (probes, 1), "steps": (steps, 2), "seed": (seed, 0)}
     for name, (value, lowest) in (least | {"dense_limit": (dense_limit, 0)}).items():
-        if value is not None and not isinstance(value, int):
+        if value is not None and not isinstance(value, Integral):
             raise InvalidValueError(f"{name} must be a whole number, got {value!r}")
         if value is not None and value < lowest:
             raise InvalidValueError(f"{name} must be at least {lowest}, got {value!r}")

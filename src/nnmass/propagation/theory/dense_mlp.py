@@ -51,9 +51,9 @@ def sampled_columns(
     squared_norm = np.full(samples, input_square)
     earlier = np.empty((samples, 0))
     for i, skips in enumerate(spec.cells[0].layer_skips[1:], start=1):
-        last = _outputs(squared_norm, spec.width, weights[i - 1], generator)
-        z = np.concatenate([last, _drawn(earlier, skips, generator)], axis=1)
         with np.errstate(over="ignore"):
+            last = _outputs(squared_norm, spec.width, weights[i - 1], generator)
+            z = np.concatenate([last, _drawn(earlier, skips, generator)], axis=1)
             squared_norm = (function.value(z) ** 2).sum(1)
         if not np.isfinite(squared_norm).all():
             raise InvalidValueError(f"no theory: the activations before layer {i} leave double precision")
