@@ -39,6 +39,15 @@ def test_where_theory_is_silent_it_says_so(nnmass, tmp_path):
     assert code == 0
     assert "No theory: " in out
     assert "cells.0.layers.2" in out
+    assert "Not measured: model: adaptive_avg_pool2d mixes positions" in out
+
+
+def test_steps_and_probes_are_those_of_lanczos(nnmass, tmp_path):
+    spec = DenseCNN(widths=(8,), depth=3, max_skips=2, image_size=8, in_channels=1).to_json(tmp_path / "cnn.json")
+    code, out, _ = nnmass("isometry", spec, *QUICK, "--steps", "4", "--probes", "3", "--json")
+    assert code == 0
+    layers = json.loads(out)["measured"]["layers"]
+    assert [layer["layer_forwards"] for layer in layers if layer["method"] == "lanczos"] == [2 * 4 * 3] * 2
 
 
 @pytest.mark.parametrize(
@@ -50,6 +59,17 @@ def test_where_theory_is_silent_it_says_so(nnmass, tmp_path):
         (["--initialisations", "0"], "--initialisations"),
         (["--plot", "a.gif"], "pictures end in .pdf, .png, .svg, got '.gif'"),
         (["--data", "nowhere"], "data 'nowhere' is neither"),
+        (["--init", "gaussian:1e300"], "must lie from 1e-15 to 1e+15, got 1e+300"),
+        (["--init", "gaussian:1e-300"], "must lie from 1e-15 to 1e+15, got 1e-300"),
+        (["--init", "gaussian:1e14"], "must be finite, got NaN or infinity"),
+        (["--inputs", "1000000000"], "1,000,000,000 inputs of DenseMLP: needs"),
+        (["--data", "digits", "--inputs", "5000"], "--inputs asks for 5,000 inputs, but digits has 1,257 to train on"),
+        (["--segments", "5"], "--segments only works with --data linear or circle"),
+        (["--data", "digits", "--segments", "5"], "--segments only works with --data linear or circle"),
+        (["--data-root", "."], "--data-root only works with --data of files"),
+        (["--data", "digits", "--data-root", "."], "--data-root only works with --data of files"),
+        (["--steps", "5"], "--steps is not used: no layer of this network needs Lanczos quadrature"),
+        (["--probes", "5"], "--probes is not used: no layer of this network needs Lanczos quadrature"),
         (["--data", "linear"], "linear: its inputs have the shape (2,), but the specification reads 64 values"),
     ],
 )

@@ -116,7 +116,7 @@ def write_isometry(
         sections.append(Section("What would bring it closer to 1", texts, mend_rows(mends, theory)))
     if found.skipped:
         skipped = [(entry.name, entry.reason) for entry in found.skipped]
-        sections.append(Section("Not measured", table=(("layer", "reason"), skipped)))
+        sections.append(Section("Not measured", table=(("layer or step", "reason"), skipped)))
     page = render_page(title, isometry_summary(found, theory), sections, extra)
     atomic.write_text(target / "report.html", page)
     atomic.write_json(target / "isometry.json", isometry_values(found, theory, mends, extra))

@@ -64,10 +64,14 @@ def isometry(
     the batch of all inputs; dropout is off.
 
     The layers of a `DenseCNN` are whole: norm, ReLU and convolutions.  Of any other model a layer is a convolution or
-    linear layer, with the element-wise operations before it and the norm that directly follows it.  Sums of residual
-    blocks are nodes: the identity of a shortcut is not counted.
+    linear layer, with whatever lies between it and the last nodes, and with the norm that directly follows it.  Nodes
+    are the inputs, the outputs of layers, sums of different nodes (the identity of a shortcut is not counted), and
+    pooled or resized maps, which are listed as skipped because they belong to no layer.  The derivative of what lies
+    between comes from autograd, and it is checked that each number follows from one number before; a layer where that
+    is not so (softmax, gates, products of two layers) is skipped with the reason.  Parts that are laid side by side
+    count as different inputs, also where they repeat numbers.
 
-    The model, its modes, buffers and all random states are as they were afterwards.
+    The model, what it holds, its modes and all random states are as they were afterwards.
 
     Args:
         model: any `torch.nn.Module` that takes one tensor, or a specification.
@@ -78,13 +82,15 @@ def isometry(
         seed: draws links, weights, probes, and inputs where a number is given.
         probes: random vectors per network and layer where Lanczos is used; default: 16 over all networks, at least one
             each.
-        steps: of Lanczos.
+        steps: of Lanczos; no more are made than a layer has singular values.
         dense_limit: see above.
         progress: told of finished networks.
 
     Raises:
-        InvalidValueError: inputs of the wrong shape, NaN or infinity in inputs or weights (with the layer), no layer
-            that can be measured, an argument out of range.
+        InvalidValueError: inputs of the wrong shape, NaN or infinity in inputs or weights (with the layer), a forward
+            pass that fails, no layer that can be measured, an argument out of range.
+        ModelError: no module, or one whose layers cannot be seen: compiled by torch.jit, lazy, on the meta device.
+        ResourceError: the measurement needs more memory than this machine has, or more than a day.
 
     Examples:
         >>> layer = torch.nn.Linear(2, 2, bias=False)
@@ -92,12 +98,11 @@ def isometry(
         >>> isometry(layer, torch.ones(1, 2)).layers[0].singular_values
         array([[4., 3.]])
     """
-    least = {"initialisations": (initialisations, 1), "probes": (probes, 1), "steps": (steps, 2), "seed": (seed, 0)}
-    for name, (value, lowest) in (least | {"dense_limit": (dense_limit, 0)}).items():
-        if value is not None and not isinstance(value, Integral):
-            raise InvalidValueError(f"{name} must be a whole number, got {value!r}")
-        if value is not None and value < lowest:
-            raise InvalidValueError(f"{name} must be at least {lowest}, got {value!r}")
+    _check_numbers(
+        {"initialisations": (initialisations, 1), "probes": (probes, 1), "steps": (steps, 2)}
+        | {"dense_limit": (dense_limit, 0), "seed": (seed, 0)}
+    )
+    seed = int(seed)
     check_seed(seed)
     if not isinstance(model, nn.Module | Specification):
         raise ModelError(f"a PyTorch module or a specification is measured, got {type(model).__name__}")
@@ -114,6 +119,15 @@ def isometry(
             check_runs(module)
             measured = [_measure(module, _inputs_for(module, inputs), estimation, seed, networks)]
     return _gathered(measured, "as given" if one else str(init))
+
+
+def _check_numbers(options: dict[str, tuple[Any, int]]) -> None:
+    """Refuse what is no whole number, or lies below the least that is allowed."""
+    for name, (value, least) in options.items():
+        if value is not None and not isinstance(value, Integral):
+            raise InvalidValueError(f"{name} must be a whole number, got {value!r}")
+        if value is not None and value < least:
+            raise InvalidValueError(f"{name} must be at least {least}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -232,8 +246,8 @@ def normal_inputs(spec: Specification, count: int, seed: int = 0) -> Tensor:
 
 def _inputs_of(spec: Specification, inputs: Inputs, seed: int) -> Tensor:
     """Inputs for a specification, checked against its shape."""
-    if isinstance(inputs, int) and not isinstance(inputs, bool):
-        return normal_inputs(spec, inputs, seed)
+    if isinstance(inputs, Integral) and not isinstance(inputs, bool):
+        return normal_inputs(spec, int(inputs), seed)
     given = _finite(inputs)
     _check_shape(spec, given)
     return _converted(given, torch.float32, given.device)

@@ -18,7 +18,7 @@ from nnmass.tracing.borrowing import ModulePath
 
 @dataclass(frozen=True)
 class Skipped:
-    """A layer that was not measured.
+    """A layer that was not measured, or a step that belongs to no layer.
 
     Attributes:
         name: module path.

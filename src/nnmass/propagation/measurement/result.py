@@ -127,7 +127,7 @@ class Isometry:
 
     Attributes:
         layers: in the order in which they run.
-        skipped: weighted layers that were not measured, and why.
+        skipped: weighted layers that were not measured, and steps that belong to no layer; with the reason.
         inputs: how many inputs.
         initialisations: how many networks; 1 for a model as it is.
         init: the initialisation; ``"as given"`` for a model as it is.
