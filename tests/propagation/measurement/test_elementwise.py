@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -405,6 +405,7 @@ def evaluate(expression, x):
 
 @settings(max_examples=60, deadline=None)
 @given(expression=EXPRESSIONS, move=st.sampled_from([None, "flip", "flatten"]), seed=st.integers(0, 1_000))
+@example(expression=("mul", ("relu", "x"), ("sub", "x", ("sin", "x"))), move=None, seed=320)
 def test_any_expression_of_one_layer_agrees_with_autograd(expression, move, seed):
     def function(x):
         y = evaluate(expression, x)
