@@ -8,6 +8,7 @@ from typing import Any
 
 from nnmass import atomic
 from nnmass.propagation import ExpectedIsometry, Isometry, LayerIsometry, Mend, flag
+from nnmass.propagation.measurement.result import figure
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.spectrum import spectrum_figure
 from nnmass.reporting.style import save
@@ -17,7 +18,7 @@ from nnmass.reporting.tables import TextTable
 def isometry_rows(found: Isometry, theory: ExpectedIsometry | None) -> TextTable:
     """A row per layer: shape of J, its singular values, what theory expects of their mean, and what is wrong."""
     columns = ("layer", "J", "mean", "expected", "std", "condition", "dead", "")
-    expected = {layer.name: f"{layer.mean:.3f}" for layer in theory.layers} if theory else {}
+    expected = {layer.name: figure(layer.mean) for layer in theory.layers} if theory else {}
     return columns, [_row(layer, expected.get(layer.name, "–")) for layer in found.layers]
 
 
@@ -26,9 +27,9 @@ def _row(layer: LayerIsometry, expected: str) -> tuple[str, ...]:
     return (
         layer.name,
         f"{layer.rows} × {layer.columns}",
-        f"{layer.mean:.3f}" + (f" ± {layer.error:.3f}" if layer.error else ""),
+        figure(layer.mean) + (f" ± {figure(layer.error)}" if layer.error else ""),
         expected,
-        f"{layer.std:.3f}",
+        figure(layer.std),
         f"{least}{layer.condition:.3g}" if math.isfinite(layer.condition) else "∞",
         f"{most}{layer.dead:.0%}",
         flag(layer),
@@ -38,11 +39,11 @@ def _row(layer: LayerIsometry, expected: str) -> tuple[str, ...]:
 def isometry_summary(found: Isometry, theory: ExpectedIsometry | None) -> str:
     """The hidden layers' figures in a sentence, and what they mean."""
     if found.mean is None or found.std is None:
-        return f"No hidden layers; mean singular value of all layers {found.all_mean:.3f}."
-    spread = f" ± {found.standard_error:.3f} (standard error)" if found.standard_error is not None else ""
-    text = f"Hidden layers: mean singular value {found.mean:.3f}{spread}, standard deviation {found.std:.3f}"
+        return f"No hidden layers; mean singular value of all layers {figure(found.all_mean or 0.0)}."
+    spread = f" ± {figure(found.standard_error)} (standard error)" if found.standard_error is not None else ""
+    text = f"Hidden layers: mean singular value {figure(found.mean)}{spread}, standard deviation {figure(found.std)}"
     if theory is not None and theory.mean is not None and theory.short_form is not None:
-        text += f"; theory expects {theory.mean:.3f}, the paper's short form {theory.short_form:.3f}"
+        text += f"; theory expects {figure(theory.mean)}, the paper's short form {figure(theory.short_form)}"
     flags = [flag(layer) for layer in found.layers if layer.hidden]
     told = [f"{flags.count(word)} of {len(flags)} {_PHRASES[word]}" for word in _PHRASES if word in flags]
     return f"{text}.  Hidden layers: {', '.join(told) or 'none is flagged'}."
@@ -57,9 +58,9 @@ _PHRASES = {
 
 def mend_rows(mends: Sequence[Mend], theory: ExpectedIsometry | None) -> TextTable:
     """Changes that bring the mean singular value closer to 1, and the isometry that they would lead to."""
-    now = f"{theory.mean:.3f}" if theory is not None and theory.mean is not None else "–"
+    now = figure(theory.mean) if theory is not None and theory.mean is not None else "–"
     columns = ("change", "NN-Mass", "params", f"expected mean (now {now})")
-    rows = [(m.change, f"{m.nn_mass:.1f}", f"{m.params:,}", f"{m.expected:.3f}") for m in mends]
+    rows = [(m.change, f"{m.nn_mass:.1f}", f"{m.params:,}", figure(m.expected)) for m in mends]
     return columns, rows
 
 

@@ -443,3 +443,30 @@ def test_an_expression_of_what_mixes_is_never_measured_as_if_it_did_not(expressi
     if len(layers) == 2:  # what mixes has been multiplied by 0, or cut off
         expected = autograd(model, model.first(x).detach())
         np.testing.assert_allclose(layers[1].singular_values, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize(
+    "module",
+    [
+        *(nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.Hardsigmoid, nn.Mish, nn.ELU, nn.SELU, nn.CELU, nn.LeakyReLU),
+        *(nn.Hardtanh, nn.RReLU, nn.Dropout),
+    ],
+)
+@pytest.mark.parametrize("moved", [False, True])
+def test_modules_that_work_in_place_agree_with_autograd(module, moved, build, reference, close):
+    torch.manual_seed(1)
+    model, x = build(None)
+    activation = module(inplace=True).eval()
+    model.function = lambda z: activation(z.clone()).flip(1) if moved else activation(z.clone())
+    check(model, x, reference, close)
+    model.function = lambda z: activation(z).flip(1) if moved else activation(z)
+    direct = isometry(model, x, dense_limit=10_000).layers[1].singular_values
+    model.function = lambda z: activation(z.clone()).flip(1) if moved else activation(z.clone())
+    close(direct, isometry(model, x, dense_limit=10_000).layers[1].singular_values)
+
+
+def test_half_precision_steps_in_a_chain_keep_their_slopes(reference, close):
+    model, x = with_linear(lambda z: torch.sin(z).to(torch.float32).to(z.dtype) * 2)
+    layer = check(model, x, reference, lambda one, other: close(one, other, 1e-5))
+    assert layer.reads == "sin, mul"

@@ -156,6 +156,7 @@ class Keeping(Two):
     def __init__(self):
         super().__init__()
         self.helper, self.cache, self.count = Helper(), {}, torch.zeros(2)
+        self.own = torch.Generator()
         self.register_buffer("calls", torch.zeros(()))
 
     def forward(self, x):
@@ -168,6 +169,7 @@ class Keeping(Two):
         self.helper.table["b"] = x
         self.cache["x"] = self.last = x
         self.first.weight.data.mul_(2)
+        torch.rand(1, generator=self.own)
         random.random()
         np.random.rand()  # noqa: NPY002
         return super().forward(x + torch.rand(1))
@@ -175,7 +177,7 @@ class Keeping(Two):
 
 def test_a_model_that_keeps_things_is_left_as_it_was():
     model = drawn(Keeping)
-    before, twin = copy.deepcopy(model.state_dict()), copy.deepcopy(model)
+    before, attributes, own = copy.deepcopy(model.state_dict()), set(vars(model)), model.own.get_state()
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
     isometry(model, X)
     assert torch.equal(torch.get_rng_state(), states[0])
@@ -183,7 +185,8 @@ def test_a_model_that_keeps_things_is_left_as_it_was():
     assert (np.random.get_state()[1] == states[2]).all()  # noqa: NPY002
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key]), key
-    assert vars(model).keys() == vars(twin).keys()
+    assert set(vars(model)) == attributes
+    assert torch.equal(model.own.get_state(), own)
     assert model.cache == {}
     assert not model.count.any()
     helper = model.helper

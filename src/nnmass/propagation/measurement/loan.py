@@ -88,7 +88,7 @@ def _own_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 class _Held:
-    """Tensors and namespaces of the objects that modules hold as plain attributes.
+    """Tensors, generators and namespaces of the objects that modules hold as plain attributes.
 
     Attributes:
         namespaces: attributes of these objects.
@@ -101,13 +101,16 @@ class _Held:
     def __init__(self, registered: set[int], values: list[Any]) -> None:
         self.namespaces: list[dict[str, Any]] = []
         self._tensors: list[tuple[Tensor, Tensor]] = []
+        self._generators: list[tuple[torch.Generator, Tensor]] = []
         seen, pending = set(registered), list(values)
         while pending:
             value = pending.pop()
             if id(value) in seen or isinstance(value, _OPAQUE):
                 continue
             seen.add(id(value))
-            if isinstance(value, Tensor):
+            if isinstance(value, torch.Generator):
+                self._generators.append((value, value.get_state()))
+            elif isinstance(value, Tensor):
                 self._tensors.append((value, value.detach().clone()))
             elif isinstance(value, dict):
                 pending.extend(value.values())
@@ -118,7 +121,9 @@ class _Held:
                 pending.extend(value.__dict__.values())
 
     def restore(self) -> None:
-        """Give changed tensors their numbers back."""
+        """Give changed tensors their numbers back, and generators their states."""
+        for generator, state in self._generators:
+            generator.set_state(state)
         for tensor, copy in self._tensors:
             with torch.inference_mode(tensor.is_inference()), torch.no_grad():
                 if not tensor.is_meta and not torch.equal(tensor, copy):

@@ -15,6 +15,7 @@ FloatArray = npt.NDArray[np.float64]
 DEAD = 0.01
 """A direction is dead where its singular value is at most this share of the layer's mean."""
 _NUMERICAL_ZERO = 1e-7  # Gram matrices resolve no smaller ratio
+_SHOWN = 0.0005, 1e5  # between these three decimals are shown
 _ZERO_NODE = 1e-3  # the node that Lanczos quadrature puts at 0, to rounding in single precision
 
 
@@ -201,14 +202,26 @@ class Isometry:
             shape = f"{layer.rows} × {layer.columns}"
             least, most = ("≥ ", "≤ ") if layer.weights is not None else ("", "")
             lines.append(
-                f"{layer.name:<28}{shape:>16}{layer.mean:>9.3f}{layer.std:>9.3f}{f'{least}{layer.condition:.3g}':>11}"
+                f"{layer.name:<28}{shape:>16}{figure(layer.mean):>9}{figure(layer.std):>9}{f'{least}{layer.condition:.3g}':>11}"
                 f"{f'{most}{layer.dead:.1%}':>8}  {layer.method}, {layer.forwards:,}"
             )
         if self.mean is not None:
-            spread = f" ± {self.standard_error:.3f}" if self.standard_error is not None else ""
-            lines.append(f"hidden layers: mean singular value {self.mean:.3f}{spread}, std {self.std:.3f}")
+            spread = f" ± {figure(self.standard_error)}" if self.standard_error is not None else ""
+            lines.append(
+                f"hidden layers: mean singular value {figure(self.mean)}{spread}, std {figure(self.std or 0.0)}"
+            )
         lines += [f"skipped {skipped.name}: {skipped.reason}" for skipped in self.skipped]
         return "\n".join(lines)
+
+
+def figure(value: float) -> str:
+    """Show a singular value: three decimals where they tell something.
+
+    Examples:
+        >>> figure(0.5), figure(1.2e-9)
+        ('0.500', '1.20e-09')
+    """
+    return f"{value:.3f}" if value == 0 or _SHOWN[0] <= abs(value) < _SHOWN[1] else f"{value:.2e}"
 
 
 def _pooled_mean(layers: Sequence[LayerIsometry]) -> float | None:
