@@ -76,17 +76,30 @@ class RefusedError(ModelError):
         module: path of the module that does what cannot be described.
         reason: what that is.
         params: parameters of the model.
-        macs: multiply-accumulates of its forward pass.
+        macs: multiply-accumulates of its forward pass; None where that was not run to its end, or holds an operator
+            whose cost is not known.
+        uncounted: why ``macs`` is None; else empty.
     """
 
-    def __init__(self, module: str, reason: str, *, params: int, macs: int) -> None:
+    def __init__(self, module: str, reason: str, *, params: int, macs: int | None, uncounted: str = "") -> None:
         super().__init__(f"NN-Mass is not defined for this model: {module}: {reason}")
         self.module, self.reason, self.params, self.macs = module, reason, params, macs
+        self.uncounted = uncounted
+
+    @property
+    def costs(self) -> str:
+        """What the model costs, for people."""
+        macs = f"MACs unknown: {self.uncounted}" if self.macs is None else f"{self.macs:,} MACs"
+        return f"{self.params:,} params, {macs}"
 
 
 def first_line(error: BaseException) -> str:
     """Say what an error says, without what follows the first line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    try:
+        said = str(error).strip()
+    except Exception:  # somebody else's error may fail to say what it is
+        said = ""
+    return (said or type(error).__name__).splitlines()[0]
 
 
 def reason(error: BaseException) -> str:

@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import stat
-from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from nnmass.memory import bytes_text
@@ -57,9 +56,10 @@ def read_bytes(path: str | os.PathLike[str], *, limit: int, what: str = "such a 
         OSError: as `open_regular`, or it is larger.
     """
     with open_regular(path) as stream:
-        content = stream.read(limit + 1)
-    if len(content) > limit:
-        size = bytes_text(Path(path).stat().st_size)
+        length = os.fstat(stream.fileno()).st_size
+        content = stream.read(limit + 1) if length <= limit else b""
+    if max(length, len(content)) > limit:
+        size = bytes_text(max(length, len(content)))
         reason = f"has {size}; {what} may have at most {bytes_text(limit)}"
         raise OSError(errno.EFBIG, reason, os.fspath(path))
     return content

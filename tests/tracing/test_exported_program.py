@@ -10,11 +10,12 @@ from zipfile import ZipFile
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from nnmass import DenseCNN
 from nnmass.errors import ModelError
 from nnmass.networks import build
-from nnmass.tracing import analyze
+from nnmass.tracing import analyze, analyze_source, measure
 from nnmass.tracing.exported_module import _OPENS_FILES
 from nnmass.tracing.sources import load_model
 
@@ -304,11 +305,44 @@ def test_control_flow_is_refused(tmp_path):
         load_model(str(tmp_path / "net.pt2"))
 
 
-def test_integer_inputs_are_refused(tmp_path):
-    program = torch.export.export(nn.Embedding(5, 3), (torch.zeros(2, dtype=torch.int64),))
-    torch.export.save(program, tmp_path / "net.pt2")
-    with pytest.raises(ModelError, match=r"input input holds torch.int64; only floating-point inputs are understood"):
-        load_model(str(tmp_path / "net.pt2"))
+def test_inputs_have_the_types_of_the_program(tmp_path):
+    class Text(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.e, self.f = nn.Embedding(5, 3), nn.Linear(3, 2)
+
+        def forward(self, tokens: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+            return self.f(self.e(tokens) * kept[..., None])
+
+    inputs = (torch.zeros(1, 4, dtype=torch.int64), torch.ones(1, 4, dtype=torch.bool))
+    torch.export.save(torch.export.export(Text(), inputs), tmp_path / "net.pt2")
+    report = analyze_source(str(tmp_path / "net.pt2"))
+    assert (report.input_types, report.params, report.macs) == (("int64", "bool"), 15 + 8, 4 * 6)
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes self.recurrent:UserWarning")
+def test_costs_are_those_of_an_independent_counter(tmp_path):
+    class Tied(nn.Module):
+        """Attention and a transposed convolution; a layer and a vector in two places; a recurrent layer."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.ConvTranspose2d(4, 4, 2, stride=2)
+            self.c, self.d = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+            self.d.weight, self.d.bias = self.c.weight, self.c.bias
+            self.attention, self.recurrent = nn.MultiheadAttention(4, 2, batch_first=True), nn.GRU(4, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.d(self.c(self.c(self.b(self.a(x))))).flatten(2).transpose(1, 2)
+            return self.recurrent(self.attention(x, x, x)[0][:, :3])[0]
+
+    network, x = Tied().eval(), torch.rand(1, 3, 4, 4)
+    torch.export.save(torch.export.export(network, (x,)), tmp_path / "net.pt2")
+    row = measure(str(tmp_path / "net.pt2"))
+    params = sum(p.numel() for p in network.parameters())
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.to("meta")(x.to("meta"))
+    assert (row.outcome, row.params, row.macs) == ("refused", params, counter.get_total_flops() // 2)
 
 
 @pytest.mark.parametrize(

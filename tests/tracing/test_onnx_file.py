@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from nnmass import DenseCNN
-from nnmass.errors import ModelError
+from nnmass.errors import ModelError, NNMassError
 from nnmass.networks import build
 from nnmass.tracing import analyze
 from nnmass.tracing.libraries import import_library
@@ -216,10 +216,13 @@ BRANCH = helper.make_graph([node("Relu", "x", outputs=["z"])], "b", [], [helper.
         ),
         ([node("If", "x", then_branch=BRANCH, else_branch=BRANCH)], {}, "node If_0: control flow is not understood"),
         ([node("Relu", "no", name="r")], {}, r"Relu \(node r\): input 'no', which no node before it gives, is not "),
+        ([node("Relu", "x"), node("Relu", "x")], {}, r"Relu \(node Relu_1\): 'y', which is there already, is not"),
+        ([node("Relu", outputs=[])], {}, r"Relu \(node Relu_0\) gives nothing"),
+        ([node("Relu", "y", outputs=["z"]), node("Relu", "z")], {}, r"Relu \(node Relu_0\): input 'y', which no node"),
+        ([node("Constant", name="c")], {}, r"Constant \(node c\): a constant of 0 values is not understood"),
         ([node("Relu", "x")], {"outputs": ["z"]}, "output 'z', which no node gives as its first, is not understood"),
         ([node("MaxPool", "x", kernel_shape=[2], outputs=["y", "z"])], {"outputs": ["z"]}, "output 'z', which no node"),
-        ([node("Relu", "x")], {"kind": 7}, "input x holds torch.int64; only floating-point inputs are understood"),
-        ([node("Relu", "x")], {"kind": 17}, "input x holds type 17; only floating-point inputs are understood"),
+        ([node("Relu", "x")], {"kind": 17}, "input x holds type 17, which is not understood"),
         ([node("Relu", "x")], {"domains": [("", 5)]}, "operator set 5 is not understood; 6 and later are"),
         ([node("Relu", "x")], {"domains": [("own", 5)]}, "operator set 0 is not understood"),
         ([node("Add", "x", "w")], {"stored": {"w": np.array(["a"])}}, "tensor w: type 8 is not understood"),
@@ -233,11 +236,37 @@ def test_what_is_not_understood_is_told_in_one_line(tmp_path, nodes, options, me
     assert "\n" not in str(caught.value)
 
 
-def test_sparse_tensors_are_refused(tmp_path):
-    values, indices = (numpy_helper.from_array(np.ones(1, dtype=kind), "w") for kind in (np.float32, np.int64))
-    sparse = helper.make_sparse_tensor(values, indices, [4])
-    with pytest.raises(ModelError, match=r"net.onnx: sparse tensors are not understood"):
-        load_model(graph(tmp_path, [node("Relu", "x")], sparse_initializer=[sparse]))
+def sparse_tensor(indices: np.ndarray, *, dims: Sequence[int] = (2, 2), name: str = "w") -> onnx.SparseTensorProto:
+    values = numpy_helper.from_array(np.ones(len(indices), dtype=np.float32), name)
+    return helper.make_sparse_tensor(values, numpy_helper.from_array(indices, "i"), dims)
+
+
+@pytest.mark.parametrize("indices", [np.array([0, 3]), np.array([[0, 0], [1, 1]])])
+def test_sparse_tensors_are_weights(tmp_path, indices):
+    sparse = sparse_tensor(indices)
+    stored = graph(tmp_path, [node("Gemm", "x", "w")], sparse_initializer=[sparse], size=(1, 2))
+    constant = [node("Constant", outputs=["w"], sparse_value=sparse), node("Gemm", "x", "w")]
+    (tmp_path / "constant").mkdir()
+    for source in (stored, graph(tmp_path / "constant", constant, size=(1, 2))):
+        model = load_model(source)
+        assert model.module(torch.tensor([[2.0, 3.0]])).tolist() == [[2.0, 3.0]]
+        assert analyze(model.module, (1, 2)).params == 4
+
+
+@pytest.mark.parametrize(
+    ("sparse", "message"),
+    [
+        (sparse_tensor(np.array([0, 4])), "tensor w cannot be read: its indices do not fit"),
+        (sparse_tensor(np.array([0, -1])), "tensor w cannot be read: its indices do not fit"),
+        (sparse_tensor(np.array([[0, 0, 0]])), "tensor w cannot be read: 2 dimensions, indices for 3"),
+        (sparse_tensor(np.array([0]), dims=[-2, 2]), "tensor w cannot be read: it cannot have the dimensions"),
+        (sparse_tensor(np.array([0]), dims=[2**40, 2]), "tensor w cannot be read: it cannot have the dimensions"),
+        (sparse_tensor(np.array([0]), dims=[2**39]), "the sparse tensor w: needs 8.0 TiB of memory"),
+    ],
+)
+def test_sparse_tensors_that_do_not_fit_are_refused(tmp_path, sparse, message):
+    with pytest.raises(NNMassError, match=message):
+        load_model(graph(tmp_path, [node("Gemm", "x", "w")], sparse_initializer=[sparse]))
 
 
 def external(tensor: str, kind: int, location: str) -> onnx.TensorProto:

@@ -5,7 +5,16 @@ import pytest
 
 from nnmass import DenseMLP, ResNet
 from nnmass.errors import DataError, InvalidValueError
-from nnmass.tracing import PublishedAccuracies, RankedModel, measure, measure_all, ranked, with_published, within
+from nnmass.tracing import (
+    PublishedAccuracies,
+    RankedModel,
+    measure,
+    measure_all,
+    of_unknown_cost,
+    ranked,
+    with_published,
+    within,
+)
 from nnmass.tracing.journal import Journal
 
 FILE = """
@@ -131,9 +140,15 @@ def test_ranks_put_the_unknown_last(by, order):
     assert "".join(row.model for row in ranked(ROWS, by)) == order
 
 
-def test_budgets_leave_out_what_is_known_to_be_above():
-    assert [row.model for row in within(ROWS, max_macs=30, max_params=None)] == ["a", "b", "d"]
-    assert [row.model for row in within(ROWS, max_macs=30, max_params=299)] == ["b", "d"]
+@pytest.mark.parametrize(
+    ("max_macs", "max_params", "kept", "unknown"),
+    [(None, None, "abcde", ""), (30, None, "ad", "be"), (30, 299, "d", "be"), (None, 299, "cde", "b")],
+)
+def test_budgets_keep_what_is_known_to_be_within(max_macs, max_params, kept, unknown):
+    rows = [*ROWS, RankedModel("e", "refused", params=5, reason="the forward pass stops")]
+    budgets = {"max_macs": max_macs, "max_params": max_params}
+    assert "".join(row.model for row in within(rows, **budgets)) == kept
+    assert "".join(row.model for row in of_unknown_cost(rows, **budgets)) == unknown
 
 
 RESULTS = """model,img_size,top1,top1_err
@@ -182,8 +197,8 @@ def test_published_accuracies_are_added_to_their_models(published):
     [
         (None, "cannot be read as CSV"),
         ("name,accuracy\na,1\n", "needs the columns model and top1, got"),
-        ("model,top1\na,x\n", "line 2: could not convert"),
-        ("model,top1,img_size\na,1.0,big\n", "line 2: invalid literal"),
+        ("model,top1\na,x\n", r"line 2: top1 and img_size must be numbers, got \('x', None\)"),
+        ("model,top1,img_size\na,1.0,big\n", r"line 2: top1 and img_size must be numbers, got \('1.0', 'big'\)"),
     ],
 )
 def test_other_files_are_no_results(tmp_path, content, message):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnmass.cli import options as o
+from nnmass.cli.input_sizes import input_size_and_type
 from nnmass.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ def analyze(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=o.MODEL_HELP)],
     input_size: Annotated[
         list[Any] | None,
-        typer.Option(parser=o.size, metavar="SIZE", help="1,3,224,224: samples first; once per input of the model."),
+        typer.Option(
+            parser=input_size_and_type,
+            metavar="SIZE[:TYPE]",
+            help="1,3,224,224: samples first; once per input of the model. 1,128:int for token ids, :bool for masks.",
+        ),
     ] = None,
     image_size: o.ImageSizeOption = None,
     projection: o.ProjectionOption = None,
@@ -42,11 +47,14 @@ def analyze(
     from nnmass.tracing.from_source import is_specification, read_specification
 
     spec = report = None
+    sizes, types = [size for size, _ in input_size or ()], [kind for _, kind in input_size or ()]
     if is_specification(model) and not input_size:
         spec = read_specification(model, image_size=image_size, projection=projection)
     if spec is None or by_layer or small_world or graph is not None:
         try:
-            report = analyze_source(model, input_sizes=input_size or (), image_size=image_size, projection=projection)
+            report = analyze_source(
+                model, input_sizes=sizes, dtypes=types or None, image_size=image_size, projection=projection
+            )
         except RefusedError as error:
             if as_json:
                 print_json(_refusal(model, error))
@@ -68,7 +76,8 @@ def analyze(
 
 def _refusal(model: str, error: "RefusedError") -> dict[str, Any]:
     """What is known of a model that NN-Mass is not defined for."""
-    costs = {"params": error.params, "macs": error.macs, "flops": 2 * error.macs}
+    flops = None if error.macs is None else 2 * error.macs
+    costs = {"params": error.params, "macs": error.macs, "flops": flops, "uncounted": error.uncounted}
     return {"model": model, "outcome": "refused", "module": error.module, "reason": error.reason, **costs}
 
 

@@ -57,7 +57,7 @@ def main() -> None:
     except TyperException as error:
         _fail(error.format_message().replace("Value error, ", ""), error.exit_code)
     except RefusedError as error:
-        _fail(f"{error}; {error.params:,} params, {error.macs:,} MACs", 1)
+        _fail(f"{error}; {error.costs}", 1)
     except NNMassError as error:
         _fail(str(error), 1)
     except BrokenPipeError:  # whoever read the output, such as head, has enough

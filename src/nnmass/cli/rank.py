@@ -51,7 +51,7 @@ def rank(
     Example: nnmass rank 'timm:mobilenetv2_*' --max-macs 500M --sort macs
     """
     from nnmass.reporting import write_ranking
-    from nnmass.tracing import PublishedAccuracies, model_names, ranked, with_published, within
+    from nnmass.tracing import PublishedAccuracies, model_names, of_unknown_cost, ranked, with_published, within
     from nnmass.tracing.journal import Journal
 
     if sort == "top1" and results is None:
@@ -63,10 +63,11 @@ def rank(
     rows, complete = _measured(sources, journal, workers, **options)
     if published is not None:
         rows = with_published(rows, published)
-    kept = ranked(within(rows, max_macs=max_macs, max_params=max_params), sort)
+    budgets = {"max_macs": max_macs, "max_params": max_params}
+    kept, unknown = ranked(within(rows, **budgets), sort), of_unknown_cost(rows, **budgets)
     if csv is not None:
         write_ranking(kept, csv)
-    _show(rows, kept, sort, as_json=as_json)
+    _show(rows, kept, unknown, sort, as_json=as_json)
     if not complete:
         _tell_how_to_go_on(len(rows), len(sources), csv)
     if journal is not None:
@@ -98,17 +99,27 @@ def _measured(
     return rows, True
 
 
-def _show(rows: "Sequence[RankedModel]", kept: "Sequence[RankedModel]", sort: str, *, as_json: bool) -> None:
+def _show(
+    rows: "Sequence[RankedModel]",
+    kept: "Sequence[RankedModel]",
+    unknown: "Sequence[RankedModel]",
+    sort: str,
+    *,
+    as_json: bool,
+) -> None:
     from nnmass.reporting import outcomes_line, ranking_rows
     from nnmass.tracing import CAVEAT
 
     if as_json:
-        values = {"sort": sort, "left_out": len(rows) - len(kept), "caveat": CAVEAT}
-        print_json(values | {"models": [row.to_dict() for row in kept]})
+        left_out = {"left_out": len(rows) - len(kept), "of_unknown_cost": [row.to_dict() for row in unknown]}
+        print_json({"sort": sort, **left_out, "caveat": CAVEAT, "models": [row.to_dict() for row in kept]})
         return
     print_table(f"Models by {sort}", *ranking_rows(kept), wrapped=["model", "of weights", "note"])
-    over = f"; {len(rows) - len(kept):,} above the budgets are left out" if len(kept) < len(rows) else ""
-    say(f"{outcomes_line(rows)}{over}")
+    above = len(rows) - len(kept) - len(unknown)
+    say(f"{outcomes_line(rows)}{f'; {above:,} above the budgets are left out' if above else ''}")
+    if unknown:
+        columns, texts = ranking_rows(unknown)
+        print_table("Left out: costs unknown", columns, texts, wrapped=["model", "of weights", "note"])
     say(CAVEAT)
 
 

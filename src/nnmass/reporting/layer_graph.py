@@ -88,7 +88,8 @@ def _title(axes: Any, report: Report, height: float) -> None:
     mass = f"{many}NN-Mass {report.nn_mass:,.1f}" if report.cells else "no cell with skips: NN-Mass 0 is uninformative"
     size = " and ".join(times(size) for size in report.input_sizes)
     axes.text(0.2, height - 0.26, report.name.rpartition("/")[2], fontsize=11, weight="bold")
-    axes.text(0.2, height - 0.46, f"{mass}, {report.params:,} params, {report.macs:,} MACs on {size}", fontsize=8.5)
+    macs = "MACs unknown" if report.macs is None else f"{report.macs:,} MACs"
+    axes.text(0.2, height - 0.46, f"{mass}, {report.params:,} params, {macs} on {size}", fontsize=8.5)
 
 
 def _links(axes: Any, strip: Strip) -> None:

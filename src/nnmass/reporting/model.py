@@ -76,10 +76,11 @@ def times(sizes: Sequence[int]) -> str:
 
 def model_summary(report: Report) -> list[str]:
     """Totals, costs, what lies outside the cells, and what was skipped, a sentence each."""
-    costs = f"{report.params:,} params, {report.macs:,} MACs ({2 * report.macs:,} FLOPs)"
+    costs = report.costs
     if not report.cells:
         return [UNINFORMATIVE, costs, *skipped_lines(report)]
-    outside = f"{100 * report.outside.layers:.1f} % of the layers, {100 * report.outside.macs:.1f} % of the MACs"
+    outside = f"{100 * report.outside.layers:.1f} % of the layers"
+    outside += "" if report.outside.macs is None else f", {100 * report.outside.macs:.1f} % of the MACs"
     return [
         f"NN-Mass {report.nn_mass:,.2f}, {costs}",
         *_readings(report),

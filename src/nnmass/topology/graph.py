@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nnmass.errors import InvalidValueError
+from nnmass.errors import InvalidValueError, ResourceError
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -19,17 +19,33 @@ Codes: TypeAlias = npt.NDArray[np.int64]
 Kind: TypeAlias = Literal["input", "conv", "linear", "add", "output"]
 
 CONSTANT = -1
+MOST_CHANNELS = 2**24
+"""Channels of a node, each of which is followed."""
 _NODE = 32
 
 
 def encode(node: int, width: int) -> Codes:
     """All channels of a node.
 
+    Raises:
+        ResourceError: more than `MOST_CHANNELS`.
+
     Examples:
         >>> decode(encode(3, 2))
         (array([3, 3]), array([0, 1]))
     """
+    check_channels(width)
     return (np.int64(node) << _NODE) + np.arange(width, dtype=np.int64)
+
+
+def check_channels(number: int) -> None:
+    """Refuse more channels than can be followed one by one.
+
+    Raises:
+        ResourceError: more than `MOST_CHANNELS`.
+    """
+    if number > MOST_CHANNELS:
+        raise ResourceError(f"{number:,} channels; at most {MOST_CHANNELS:,} are followed")
 
 
 def decode(codes: Codes) -> tuple[Codes, Codes]:

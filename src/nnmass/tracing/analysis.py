@@ -1,7 +1,6 @@
 """NN-Mass of any model."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -9,14 +8,16 @@ from nnmass.architectures import Specification
 from nnmass.errors import InvalidValueError, RefusedError
 from nnmass.topology import Projection, search_cells
 from nnmass.tracing import reasons
+from nnmass.tracing.input_types import InputType, checked_sizes
 from nnmass.tracing.report import Report, Skipped
-from nnmass.tracing.trace import Trace, checked_size, trace
+from nnmass.tracing.trace import UNCOUNTED, Trace, trace, uncounted_text
 
 
 def analyze(
     model: nn.Module | Specification,
     input_size: Sequence[int] | Sequence[Sequence[int]] | None = None,
     *,
+    dtypes: Sequence[InputType | str] | None = None,
     projection: Projection = "count",
     name: str | None = None,
 ) -> Report:
@@ -33,6 +34,8 @@ def analyze(
         model: any module, or a specification, which is built for it.
         input_size: size of the input, the samples first, such as (1, 3, 224, 224); a list of sizes for several
             inputs; a specification knows its own.
+        dtypes: types of the inputs, one each: ``[torch.long]`` for token ids, ``torch.bool`` for masks; by default, or
+            where one is None, that of the model's parameters, or ``torch.long`` where an embedding reads the input.
         projection: whether shortcuts that are projections count as skips (the published ResNets) or not.
         name: of the model in the report; its class if not given.
 
@@ -40,7 +43,7 @@ def analyze(
         The report; its ``outcome`` is ``"uninformative"`` where no cell holds a skip.
 
     Raises:
-        InvalidValueError: a size or ``projection`` is not valid.
+        InvalidValueError: a size, a type or ``projection`` is not valid.
         ModelError: the forward pass fails.
         RefusedError: attention, gated products, mixers, recurrent layers, control flow or weights that depend on
             data or on random numbers, merges across resolutions.
@@ -58,31 +61,22 @@ def analyze(
         input_size = input_size or (1, *model.input_shape)
         model = model.build()
     sizes = checked_sizes(input_size)
-    traced = trace(model, *sizes)
+    traced = trace(model, *sizes, dtypes=dtypes)
     cells, left_out = search_cells(traced.graph, projection=projection)
     for cell in cells:
         if cell.enlarged is not None:
-            raise RefusedError(cell.enlarged, reasons.RESOLUTIONS, params=traced.params, macs=traced.macs)
-    return Report(title, sizes, traced.graph, cells, traced.params, traced.macs, _skipped(traced, left_out), projection)
-
-
-def checked_sizes(input_size: Sequence[int] | Sequence[Sequence[int]] | None) -> tuple[tuple[int, ...], ...]:
-    """Sizes of all inputs, from one size or several.
-
-    Raises:
-        InvalidValueError: none, or one that is not valid.
-    """
-    if input_size is None:
-        raise InvalidValueError("input_size is missing: the size of the input, such as (1, 3, 224, 224)")
-    if not isinstance(input_size, Iterable) or isinstance(input_size, str):
-        raise InvalidValueError(f"input_size must be a size such as (1, 3, 224, 224), or several, got {input_size!r}")
-    sizes: tuple[Any, ...] = tuple(input_size)
-    several = sizes and isinstance(sizes[0], Sequence) and not isinstance(sizes[0], str)
-    return tuple(checked_size(size) for size in (sizes if several else (sizes,)))
+            why = uncounted_text(traced.uncounted)
+            raise RefusedError(
+                cell.enlarged, reasons.RESOLUTIONS, params=traced.params, macs=traced.macs, uncounted=why
+            )
+    types = tuple(str(dtype).removeprefix("torch.") for dtype in traced.input_types)
+    skipped = _skipped(traced, left_out)
+    return Report(title, sizes, traced.graph, cells, traced.params, traced.macs, skipped, projection, types)
 
 
 def _skipped(traced: Trace, left_out: Sequence[str]) -> tuple[Skipped, ...]:
     gates = [Skipped(module, "gate: scales a tensor by another") for module in traced.gates]
     layers = [Skipped(node.name, "layer that leads to a gate only") for node in traced.dropped]
     outputs = [Skipped(module, "output that merges across resolutions: its cells are left out") for module in left_out]
-    return (*gates, *layers, *outputs)
+    uncounted = [Skipped(module, UNCOUNTED.format(operator)) for module, operator in traced.uncounted.items()]
+    return (*gates, *layers, *outputs, *uncounted)

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from nnmass.errors import ModelError
 from nnmass.tracing.construction import random_states, random_states_kept
 from nnmass.tracing.keeping import contents_kept, flags_kept
+from nnmass.tracing.without_memory import LARGEST_CONSTANT
 
 
 @contextmanager
@@ -61,8 +62,16 @@ def _lend(module: nn.Module, shared: dict[int, Tensor]) -> None:
 def _lent(tensor: Tensor | None, shared: dict[int, Tensor]) -> Tensor | None:
     """What stands for a tensor: the same for every place that it has in the model."""
     if tensor is not None and id(tensor) not in shared:
-        shared[id(tensor)] = _without_memory(tensor) if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
+        shared[id(tensor)] = _stand_in(tensor)
     return shared.get(id(tensor))
+
+
+def _stand_in(tensor: Tensor) -> Tensor:
+    if isinstance(tensor, nn.Parameter):
+        return _without_memory(tensor)
+    if tensor.numel() <= LARGEST_CONSTANT:
+        return tensor.detach().clone()
+    return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta")
 
 
 def _without_memory(parameter: Tensor) -> nn.Parameter:

@@ -7,9 +7,11 @@ from nnmass.tracing.loaded_model import InputSizes
 
 
 def closed_sizes(
-    source: object, declared: Sequence[Sequence[int | None]], *, image_size: int | None
+    source: object, declared: Sequence[Sequence[int | None] | None], *, image_size: int | None
 ) -> InputSizes | None:
     """Close the open dimensions (None): 1 for the batch, ``image_size`` for height and width of images.
+
+    Of an input of which not even the number of dimensions is declared (None), nothing is known.
 
     Returns:
         the sizes; None where one stays open.
@@ -17,7 +19,9 @@ def closed_sizes(
     Raises:
         ModelError: the file is for images of another size.
     """
-    closed = [_closed(source, size, image_size) for size in declared]
+    if None in declared:
+        return None
+    closed = [_closed(source, size, image_size) for size in declared if size is not None]
     complete = [tuple(length for length in size if length is not None) for size in closed]
     return tuple(complete) if complete == [tuple(size) for size in closed] else None
 

@@ -55,6 +55,7 @@ class ExportedModule(nn.Module):
     ) -> None:
         super().__init__()
         self.input_names: list[str] = []
+        self.input_types: tuple[torch.dtype, ...] = ()
         self._own: dict[str, str] = {}
         self._numbers: dict[str, Any] = {}
         self._nodes = [_node(node) for node in graph["nodes"]]
@@ -71,9 +72,7 @@ class ExportedModule(nn.Module):
             self._own[content["arg"]["name"]] = names[content[f"{kind}_name"]]
         elif kind == "user_input" and "as_tensor" in content["arg"]:
             name = content["arg"]["as_tensor"]["name"]
-            dtype = DTYPES[graph["tensor_values"][name]["dtype"]]
-            if not dtype.is_floating_point:
-                raise ModelError(f"input {name} holds {dtype}; only floating-point inputs are understood")
+            self.input_types += (DTYPES[graph["tensor_values"][name]["dtype"]],)
             self.input_names.append(name)
         elif kind == "constant_input":
             self._numbers[content["name"]] = argument(content["value"])

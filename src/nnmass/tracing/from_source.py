@@ -2,27 +2,31 @@
 
 import inspect
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 
+import torch
 from torch import nn
 
 from nnmass.architectures import Specification, load_spec, spec_from_dict
-from nnmass.errors import InvalidValueError
+from nnmass.errors import InvalidValueError, ModelError
 from nnmass.topology import Projection
 from nnmass.tracing.analysis import analyze
+from nnmass.tracing.input_types import InputType
 from nnmass.tracing.loaded_model import InputSizes
 from nnmass.tracing.recognition import recognise
 from nnmass.tracing.report import Report
 from nnmass.tracing.sources import load_model
+from nnmass.tracing.wrong_inputs import ChannelsError
 
-_HINT = "give a size such as 1,3,224,224 for each input"
+_HINT = "give a size for each input (--input-size 1,3,224,224; token ids: --input-size 1,128:int)"
 
 
 def analyze_source(
     source: str,
     *,
     input_sizes: Sequence[Sequence[int]] = (),
+    dtypes: Sequence[InputType | str] | None = None,
     image_size: int | None = None,
     projection: Projection | None = None,
 ) -> Report:
@@ -33,6 +37,7 @@ def analyze_source(
     Args:
         source: a specification's ``FILE.json``, or what `load_model` takes; ``FILE.py:NAME`` runs that file.
         input_sizes: sizes of the inputs, the samples first, instead of those that the source knows.
+        dtypes: types of the inputs, one each, likewise; see `analyze`.
         image_size: height and width of the images, likewise.
         projection: whether shortcuts that are projections count as skips; by default what a specification says, else
             ``"count"``.
@@ -53,7 +58,21 @@ def analyze_source(
     with redirect_stdout(sys.stderr):
         loaded = load_model(source, image_size=image_size)
         sizes = _checked(source, loaded.module, tuple(map(tuple, input_sizes)) or loaded.input_sizes)
-        return analyze(loaded.module, sizes, projection=projection or "count", name=source)
+        types = loaded.input_types if dtypes is None and loaded.input_types else dtypes
+        with _channels_told(assumed=image_size is not None and not input_sizes):
+            return analyze(loaded.module, sizes, dtypes=types, projection=projection or "count", name=source)
+
+
+@contextmanager
+def _channels_told(*, assumed: bool) -> Iterator[None]:
+    """Say that it was nobody's choice that images have 3 channels, where the model reads another number."""
+    try:
+        yield
+    except ModelError as error:
+        if not assumed or not isinstance(error.__cause__, ChannelsError):
+            raise
+        hint = "an image size stands for images of 3 channels; nnmass analyze --input-size takes any other number"
+        raise ModelError(f"{error}; {hint}") from error
 
 
 def specification_of(
@@ -84,7 +103,8 @@ def specification_of(
         sizes = tuple(map(tuple, input_sizes)) or loaded.input_sizes
         if not isinstance(getattr(loaded.module, "spec", None), Specification):  # one of ours knows its input
             sizes = _checked(source, loaded.module, sizes)
-        return recognise(loaded.module, sizes, name=source, folded=source.endswith(".onnx"))
+        with _channels_told(assumed=image_size is not None and not input_sizes):
+            return recognise(loaded.module, sizes, name=source, folded=source.endswith(".onnx"))
 
 
 def is_specification(source: str) -> bool:
@@ -121,11 +141,15 @@ def _checked(source: str, module: nn.Module, sizes: InputSizes | None) -> InputS
     """Sizes, as many as the forward pass takes tensors."""
     if sizes is None:
         raise InvalidValueError(f"{source} does not say the size of its input: {_HINT}")
-    forward = inspect.signature(module.forward)
+    if not isinstance(module, torch.jit.ScriptModule):
+        _check_number(source, inspect.signature(module.forward), len(sizes))
+    return sizes
+
+
+def _check_number(source: str, forward: inspect.Signature, given: int) -> None:
     try:
-        forward.bind(*sizes)
+        forward.bind(*[None] * given)
     except TypeError:
         needed = [p.name for p in forward.parameters.values() if p.default is p.empty and p.kind < p.VAR_POSITIONAL]
-        inputs = f"{len(needed)} input{'s' * (len(needed) > 1)} ({', '.join(needed)})"
-        raise InvalidValueError(f"{source} takes {inputs}, got sizes of {len(sizes)}: {_HINT}") from None
-    return sizes
+        inputs = f"{len(needed)} input{'s' * (len(needed) != 1)} ({', '.join(needed)})"
+        raise InvalidValueError(f"{source} takes {inputs}, got sizes of {given}: {_HINT}") from None

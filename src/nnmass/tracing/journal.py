@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nnmass import atomic
+from nnmass.files import read_text
 from nnmass.tracing.ranking import RankedModel
 from nnmass.tracing.zoo import ZOOS
+
+_LARGEST = 2**28  # bytes
 
 
 class Journal:
@@ -45,10 +48,13 @@ class Journal:
     def _read(self, head: str) -> list[RankedModel]:
         if not self._path.exists():
             return []
-        first, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-        if first != f"{head}\n":
+        try:
+            first, *lines = read_text(self._path, limit=_LARGEST).splitlines(keepends=True) or [""]
+            if first != f"{head}\n":
+                return []
+            return [RankedModel(**json.loads(line)) for line in lines if line.endswith("\n")]  # the last may be half
+        except (TypeError, ValueError, RecursionError):  # damaged: it is measured again
             return []
-        return [RankedModel(**json.loads(line)) for line in lines if line.endswith("\n")]  # the last may be half
 
 
 def _versions() -> dict[str, str | None]:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nnmass.topology.graph import CONSTANT, Codes, encode
+from nnmass.topology.graph import CONSTANT, Codes, check_channels, encode
 from nnmass.tracing.grids import Grid
 
 
@@ -323,6 +323,7 @@ def pad_channels(value: Value, dim: int, before: int, after: int) -> Value:
         raise MixedError
     start, stop = max(-before, 0), value.codes.shape[dim] - max(-after, 0)
     kept = take(value, dim, np.arange(start, stop))
+    check_channels(kept.codes.size // max(kept.codes.shape[dim], 1) * (stop - start + max(before, 0) + max(after, 0)))
     widths = [(max(before, 0), max(after, 0)) if k == dim else (0, 0) for k in range(value.codes.ndim)]
     codes = np.pad(kept.codes, widths, constant_values=CONSTANT)
     dims = list(value.dims)

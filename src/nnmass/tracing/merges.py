@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 from torch import Tensor
 
-from nnmass.topology.graph import CONSTANT, decode, encode
+from nnmass.topology.graph import CONSTANT, check_channels, decode, encode
 from nnmass.tracing import reasons
 from nnmass.tracing.broadcasting import meet
 from nnmass.tracing.layout import Axis, MixedError, Value, concatenate, drop, expand, insert, resize, take, view
@@ -88,6 +88,7 @@ def _joined(tracer: Tracer, call: Call, tensors: Sequence[Tensor], dim: int) -> 
         value = tracer.value(tensor)
         if value is None:
             shape = [tensor.shape[k] if k == dim else size for k, size in enumerate(form)]
+            check_channels(prod(shape))
             dims = tuple((Axis("channel", shape[k]),) if k == dim else axes for k, axes in enumerate(known[0].dims))
             value = Value(np.full(shape, CONSTANT, dtype=np.int64), dims)
         values.append(value)

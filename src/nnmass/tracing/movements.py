@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnmass.topology.graph import check_channels
 from nnmass.tracing import layout, windows
 from nnmass.tracing.grids import Grid
 from nnmass.tracing.layout import Axis, MixedError, Value
@@ -198,6 +199,7 @@ def repeated(tracer: Tracer, call: Call) -> Value:
         if times > 1 and any(axis.kind == "channel" for axis in dims[k]):
             if any(axis.kind != "channel" for axis in dims[k] if axis.counts):
                 raise MixedError
+            check_channels(codes.size * times)
             codes = np.concatenate([codes] * times, axis=k)
             dims[k] = (Axis("channel", codes.shape[k]),)
         elif times > 1:
@@ -237,10 +239,18 @@ def copied(tracer: Tracer, call: Call) -> Value:
 
 
 def chosen(tracer: Tracer, call: Call) -> Value:
-    """``aten::where`` and ``masked_fill``: between a tensor and constants, by a mask that may be known."""
-    value = replace(layout.expand(only_value(tracer, call), call.out.shape), linear=False)
+    """``aten::where`` and ``masked_fill``: between a tensor and constants, by a mask that may be known.
+
+    A mask that depends on other inputs is a gate.
+    """
     fills = call.name.startswith("aten::masked_fill")
     mask = call["mask" if fills else "condition"]
+    by, given = tracer.value(mask), (call["self"], call["value" if fills else "other"])
+    held = [value for tensor in given if (value := tracer.value(tensor)) is not None]
+    value = held[0] if len(held) == 1 and by is not None else only_value(tracer, call)
+    if by is not None and value is not by and not np.array_equal(by.codes, value.codes):
+        tracer.cut_gate()
+    value = replace(layout.expand(value, call.out.shape), linear=False)
     if mask.is_meta:
         return value
     kept = fills or tracer.value(call["self"]) is None  # where the mask holds, it is a constant

@@ -94,6 +94,32 @@ def _selu(node: OnnxNode, x: Tensor) -> Tensor:
     return out
 
 
+def _per_axis(node: OnnxNode, x: Tensor, numbers: Tensor) -> Tensor:
+    """Scales and zero points: one for all numbers, or one for each place of an axis."""
+    if numbers.numel() == 1:
+        return numbers.reshape([])
+    if numbers.ndim != 1 or node.get("block_size", 0):
+        raise node.refused("a scale per block")
+    axis = node.get("axis", 1) % x.ndim
+    return numbers.reshape([-1 if k == axis else 1 for k in range(x.ndim)])
+
+
+def _dequantize(node: OnnxNode, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    scale = _per_axis(node, x, scale)
+    shifted = x.to(scale.dtype) if zero is None else x.to(scale.dtype) - _per_axis(node, x, zero).to(scale.dtype)
+    return shifted * scale
+
+
+def _quantize(node: OnnxNode, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    kind = DTYPES.get(node.get("output_dtype", 0) or 2) if zero is None else zero.dtype
+    if kind is None or kind.is_floating_point or kind is torch.bool:
+        raise node.refused(f"type {node.get('output_dtype', kind)}")
+    rounded = torch.round(x / _per_axis(node, x, scale).to(x.dtype))
+    limits = torch.iinfo(kind)
+    shifted = rounded if zero is None else rounded + _per_axis(node, x, zero).to(x.dtype)
+    return torch.clamp(shifted, limits.min, limits.max).to(kind)
+
+
 UNARY: dict[str, Callable[..., Any]] = {
     "Abs": torch.abs,
     "Ceil": torch.ceil,
@@ -136,6 +162,7 @@ ARITHMETIC: dict[str, Operator] = {
     "CastLike": lambda _, x, like: x.to(like.dtype),
     "Celu": _elu_like(F.celu, alpha=1.0),
     "Clip": _clip,
+    "DequantizeLinear": _dequantize,
     "Div": _divide,
     "Dropout": _dropout,
     "Elu": _elu_like(F.elu, alpha=1.0),
@@ -150,6 +177,7 @@ ARITHMETIC: dict[str, Operator] = {
     "Mod": _modulo,
     "PRelu": _prelu,
     "Pow": lambda _, base, exponent: torch.pow(base, exponent).to(base.dtype),
+    "QuantizeLinear": _quantize,
     "ReduceL2": _reduction(lambda x, dims, keep: torch.linalg.vector_norm(x, dim=dims, keepdim=keep)),
     "ReduceMax": _reduction(torch.amax),
     "ReduceMean": _reduction(torch.mean),

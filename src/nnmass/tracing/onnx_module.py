@@ -50,6 +50,8 @@ class OnnxModule(nn.Module):
                 raise ModelError(f"operator {node.operator} (node {node.name}) is not understood")
             if missing := set(node.inputs) - known:
                 raise node.refused(f"input {min(missing)!r}, which no node before it gives,")
+            if twice := set(node.outputs) & known - {""}:
+                raise node.refused(f"{min(twice)!r}, which is there already,")
             known |= set(node.outputs if node.operator == "Split" else node.outputs[:1])
         if missing := set(outputs) - known:
             raise ModelError(f"output {min(missing)!r}, which no node gives as its first, is not understood")

@@ -15,6 +15,7 @@ _ROUNDING: dict[str, Callable[[float], int]] = {
     "round_prefer_floor": lambda x: math.ceil(x - 0.5),
     "round_prefer_ceil": lambda x: math.floor(x + 0.5),
 }
+_LONGEST = 2**20  # numbers along one axis, which are looked at one by one
 _MODES = {("linear", 1): "linear", ("linear", 2): "bilinear", ("linear", 3): "trilinear", ("cubic", 2): "bicubic"}
 
 
@@ -32,12 +33,15 @@ def _resize(node: OnnxNode, x: Tensor, *more: Tensor | None) -> Tensor:
         raise node.refused("resizing by aspect ratio")
     spatial = [scale.get(axis, 1.0) for axis in range(2, x.ndim)]
     if node.get("mode", "nearest") == "nearest":
-        return F.interpolate(x, _sizes(x, spatial), mode=_nearest(node, x, spatial))
+        return F.interpolate(x, _sizes(node, x, spatial), mode=_nearest(node, x, spatial))
     return _smooth(node, x, spatial)
 
 
-def _sizes(x: Tensor, scales: list[float]) -> list[int]:
-    return [math.floor(length * scale + 1e-6) for length, scale in zip(x.shape[2:], scales, strict=True)]
+def _sizes(node: OnnxNode, x: Tensor, scales: list[float]) -> list[int]:
+    sizes = [math.floor(length * scale + 1e-6) for length, scale in zip(x.shape[2:], scales, strict=True)]
+    if max(sizes, default=0) > _LONGEST:
+        raise node.refused(f"resizing to {max(sizes):,} numbers")
+    return sizes
 
 
 def _is_old(node: OnnxNode) -> bool:
@@ -54,7 +58,7 @@ def _nearest(node: OnnxNode, x: Tensor, scales: list[float]) -> str:
     where = _coordinates(node)
     rounding = "floor" if _is_old(node) else node.get("nearest_mode", "round_prefer_floor")
     possible = {"nearest", "nearest-exact"}
-    for length, scale, size in zip(x.shape[2:], scales, _sizes(x, scales), strict=True):
+    for length, scale, size in zip(x.shape[2:], scales, _sizes(node, x, scales), strict=True):
         sources = [_source(where, i, length, scale, size) for i in range(size)]
         if None in sources:
             raise node.refused(f"nearest with {where} coordinates")
@@ -80,7 +84,7 @@ def _source(where: str, i: int, length: int, scale: float, size: int) -> float |
 
 
 def _smooth(node: OnnxNode, x: Tensor, scales: list[float]) -> Tensor:
-    mode, where, sizes = node.get("mode"), _coordinates(node), _sizes(x, scales)
+    mode, where, sizes = node.get("mode"), _coordinates(node), _sizes(node, x, scales)
     whole = all(abs(n * scale - size) < 1e-6 for n, scale, size in zip(x.shape[2:], scales, sizes, strict=True))
     single = any(size == 1 < length for length, size in zip(x.shape[2:], sizes, strict=True))
     known = {"half_pixel": True, "pytorch_half_pixel": not single, "align_corners": whole and not single}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnmass.tracing.onnx_node import OnnxNode, Operator, integers
 
@@ -52,7 +52,10 @@ def _concat(node: OnnxNode, *tensors: Tensor) -> Tensor:
 def _split(node: OnnxNode, x: Tensor, sizes: Tensor | None = None) -> Sequence[Tensor]:
     axis = node.get("axis", 0)
     equal = -(-x.shape[axis] // node.get("num_outputs", len(node.outputs)))
-    return torch.split(x, integers(sizes) or node.get("split", equal), axis)
+    lengths = integers(sizes) or node.get("split", equal)
+    if not isinstance(lengths, list) and -(-x.shape[axis] // lengths) > len(node.outputs):
+        raise node.refused(f"a split into more than its {len(node.outputs)} outputs")
+    return torch.split(x, lengths, axis)
 
 
 def _slice(
@@ -76,6 +79,8 @@ def _sliced(x: Tensor, axis: int, part: slice) -> Tensor:
 
 def _gather(node: OnnxNode, x: Tensor, indices: Tensor) -> Tensor:
     axis = node.get("axis", 0) % x.ndim
+    if isinstance(x, nn.Parameter) and (axis, x.ndim) == (0, 2) and indices.ndim:  # a table of vectors
+        return F.embedding(torch.remainder(indices, x.shape[0]).to(torch.int64), x)
     places = torch.where(indices < 0, indices + x.shape[axis], indices).to(torch.int64)
     if places.ndim == 0:
         return x.select(axis, int(places))

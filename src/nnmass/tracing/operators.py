@@ -2,7 +2,7 @@
 
 import torch
 
-from nnmass.tracing import merges, movements, products
+from nnmass.tracing import embeddings, merges, movements, products
 from nnmass.tracing.tracer import Call, Handler
 
 _ATTENTION = (
@@ -17,6 +17,8 @@ _NAMES: dict[Handler, tuple[str, ...]] = {
     products.product: ("mul", "div"),
     products.gated_unit: ("glu",),
     products.attention: _ATTENTION,
+    embeddings.embedding: ("embedding",),
+    embeddings.embedding_bag: ("_embedding_bag", "_embedding_bag_forward_only"),
     merges.addition: ("add", "sub", "rsub", "maximum", "minimum"),
     merges.concatenation: ("cat",),
     merges.stack: ("stack",),

@@ -8,6 +8,8 @@ from torch import nn
 
 from nnmass.errors import ModelError
 
+_DEEPEST = 100  # modules within each other, which PyTorch walks through by recursion
+
 
 class Part(nn.Module):
     """A place in the tree: it holds tensors, and what is computed here is seen as this module's work by hooks."""
@@ -66,7 +68,9 @@ def _register(module: nn.Module, name: str, tensor: torch.Tensor) -> str:
 
 
 def _walk(module: nn.Module, path: list[str]) -> nn.Module | None:
-    """Follow a path, making what is not there; None where it leads to something else."""
+    """Follow a path, making what is not there; None where it leads to something else, or too far."""
+    if len(path) > _DEEPEST:
+        return None
     for name in path:
         child = getattr(module, name, None) if name else module
         if child is None:

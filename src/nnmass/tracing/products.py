@@ -13,6 +13,7 @@ from nnmass.topology.graph import Operand
 from nnmass.tracing import reasons
 from nnmass.tracing.broadcasting import meet, modulates
 from nnmass.tracing.layout import Axis, MixedError, Value, blank, expand, placed, without_channels
+from nnmass.tracing.operator_costs import macs_of
 from nnmass.tracing.tracer import Call, Tracer, operand
 from nnmass.tracing.windows import convolved
 
@@ -21,9 +22,6 @@ def convolution(tracer: Tracer, call: Call) -> Value | None:
     """``aten::convolution``: a layer; with constant weights per channel, a pool."""
     source, weight, out = call["input"], call["weight"], call.out
     transposed, groups = bool(call["transposed"]), int(call["groups"])
-    larger = source if transposed else out
-    macs = larger.numel() // larger.shape[1] * weight.numel()
-    tracer.macs += macs
     value = tracer.value(source)
     if tracer.value(weight) is not None or tracer.value(call["bias"]) is not None:
         return tracer.refuse(call, reasons.DYNAMIC, out)
@@ -40,7 +38,7 @@ def convolution(tracer: Tracer, call: Call) -> Value | None:
         "groups": groups,
         "resolution": tuple(out.shape[2:]),
         "params": tracer.new_params(weight, call["bias"]),
-        "macs": macs,
+        "macs": macs_of(call),
     }
     found = placed(0, dims)
     node = tracer.node("conv", out.shape[1], [channels], **costs, grid=found.grids)
@@ -60,7 +58,6 @@ def batched_product(tracer: Tracer, call: Call) -> Value | None:
     bias = call["self"] if call.name == "aten::baddbmm" else None
     known = [tensor for tensor in (left, right) if tracer.value(tensor) is None]
     if not any(tensor.stride(0) == 0 for tensor in known) and _is_per_group(tracer, left, right):
-        tracer.macs += call.out.numel() * left.shape[-1]
         return tracer.refuse(call, reasons.GROUPED_MATRICES if known else reasons.ATTENTION, call.out)
     return _linear(tracer, call, left, right, bias)
 
@@ -74,16 +71,12 @@ def _is_per_group(tracer: Tracer, left: Tensor, right: Tensor) -> bool:
 
 def attention(tracer: Tracer, call: Call) -> Sequence[Value]:
     """Scaled dot-product attention."""
-    query, key, value = call.given[:3]
-    tracer.macs += query.numel() * key.shape[-2] + query.numel() // query.shape[-1] * key.shape[-2] * value.shape[-1]
     outs = call.out if isinstance(call.out, tuple) else (call.out,)
     return [tracer.refuse(call, reasons.ATTENTION, out) for out in outs if isinstance(out, Tensor)]
 
 
 def _linear(tracer: Tracer, call: Call, left: Tensor, right: Tensor, bias: Tensor | None) -> Value | None:
     out = call.out
-    macs = out.numel() * left.shape[-1]
-    tracer.macs += macs
     values = tracer.value(left), tracer.value(right)
     if values[0] is not None and values[1] is not None:
         return tracer.refuse(call, reasons.ATTENTION, out)
@@ -105,7 +98,7 @@ def _linear(tracer: Tracer, call: Call, left: Tensor, right: Tensor, bias: Tenso
         "resolution": found.positions,
         "grid": found.grids,
         "params": tracer.new_params(weight, bias),
-        "macs": macs,
+        "macs": macs_of(call),
     }
     node = tracer.node("linear", out.shape[width_dim], [channels], **costs)
     return placed(node, form)

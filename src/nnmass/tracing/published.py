@@ -1,15 +1,18 @@
 """Published accuracies of pretrained weights, as timm's results files list them."""
 
 import csv
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from nnmass.errors import DataError
+from nnmass.files import read_text
+from nnmass.plain_text import plain
 from nnmass.tracing.libraries import import_library
 
+_LARGEST = 2**26  # bytes: timm's largest results file has 2**18
 _TORCHVISION_TAG = "tv_in1k"
 
 
@@ -46,15 +49,18 @@ class PublishedAccuracies:
         """
         found: dict[str, list[Published]] = {}
         try:
-            with Path(path).open(newline="", encoding="utf-8") as stream:
-                reader = csv.DictReader(stream)
-                missing = {"model", "top1"} - set(reader.fieldnames or ())
-                if missing:
-                    raise DataError(f"{path}: a results file needs the columns model and top1, got {reader.fieldnames}")
-                for row in reader:
-                    known = _published(row, f"{path}, line {reader.line_num}")
-                    found.setdefault(known.weights.partition(".")[0], []).append(known)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            text = read_text(path, limit=_LARGEST, what="a results file")
+            reader = csv.DictReader(io.StringIO(text, newline=""))
+            missing = {"model", "top1"} - set(reader.fieldnames or ())
+            if missing:
+                columns = plain(reader.fieldnames, limit=200)
+                raise DataError(f"{path}: a results file needs the columns model and top1, got {columns}")
+            for row in reader:
+                known = _published(row, f"{path}, line {reader.line_num}")
+                found.setdefault(known.weights.partition(".")[0], []).append(known)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read as CSV ({error.strerror or error})") from error
+        except csv.Error as error:
             raise DataError(f"{path}: cannot be read as CSV ({error})") from error
         return cls(found)
 
@@ -83,8 +89,12 @@ def _default_tag(zoo: str, architecture: str) -> str:
 
 
 def _published(row: Mapping[str, str | None], where: str) -> Published:
+    weights, top1, size = row["model"] or "", row["top1"] or "", row.get("img_size")
     try:
-        size = row.get("img_size")
-        return Published(str(row["model"]), float(row["top1"] or ""), int(size) if size else None)
-    except ValueError as error:
-        raise DataError(f"{where}: {error}") from None
+        accuracy, height = float(top1), int(size) if size else None
+    except ValueError:
+        raise DataError(f"{where}: top1 and img_size must be numbers, got {plain((top1, size), limit=100)}") from None
+    if not weights or not 0 <= accuracy <= 100 or (height is not None and height < 1):
+        shown = plain((weights, top1, size), limit=100)
+        raise DataError(f"{where}: needs a model, a top1 from 0 to 100 and an img_size of at least 1, got {shown}")
+    return Published(weights, accuracy, height)

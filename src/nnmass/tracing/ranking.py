@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from nnmass.errors import InvalidValueError, NNMassError, RefusedError, first_line
+from nnmass.plain_text import plain
 from nnmass.topology import Projection
 from nnmass.tracing.crew import Died, in_processes
 from nnmass.tracing.from_source import analyze_source
@@ -19,6 +20,7 @@ Quantity: TypeAlias = Literal["nn_mass", "density", "params", "macs", "top1"]
 CAVEAT = "NN-Mass was not shown to predict published ImageNet accuracy better than MACs do."
 
 _WORTH_A_PROCESS = 16  # models: starting one takes as long as measuring them
+_LONGEST = 500  # characters of a reason
 _LARGEST_FIRST = {"nn_mass", "density", "top1"}
 
 
@@ -37,7 +39,7 @@ class RankedModel:
         cells: number of cells.
         macs_outside: share of the MACs outside every cell.
         params: parameters.
-        macs: multiply-accumulates.
+        macs: multiply-accumulates; None also where the forward pass could not be followed to its end.
         reason: why it was refused, or failed.
         top1: published top-1 accuracy on ImageNet, in percent.
         weights: whose accuracy that is.
@@ -80,12 +82,14 @@ def measure(source: str, *, image_size: int | None = None, projection: Projectio
     try:
         return _answered(analyze_source(source, image_size=image_size, projection=projection))
     except RefusedError as error:
-        reason = f"{error.module}: {error.reason}"
+        reason = f"{error.module}: {error.reason}" + (f"; MACs unknown: {error.uncounted}" if error.uncounted else "")
+        reason = plain(reason, limit=_LONGEST)
         return RankedModel(source, "refused", image_size, params=error.params, macs=error.macs, reason=reason)
     except NNMassError as error:
-        return RankedModel(source, "failed", image_size, reason=first_line(error))
+        return RankedModel(source, "failed", image_size, reason=plain(first_line(error), limit=_LONGEST))
     except (Exception, SystemExit) as error:  # somebody else's model; the other models are to be measured all the same
-        return RankedModel(source, "failed", image_size, reason=f"{type(error).__name__}: {first_line(error)}")
+        reason = plain(f"{type(error).__name__}: {first_line(error)}", limit=_LONGEST)
+        return RankedModel(source, "failed", image_size, reason=reason)
 
 
 def _answered(report: Report) -> RankedModel:
@@ -148,12 +152,21 @@ def with_published(rows: Iterable[RankedModel], published: PublishedAccuracies) 
 
 
 def within(rows: Iterable[RankedModel], *, max_macs: int | None, max_params: int | None) -> list[RankedModel]:
-    """Keep what is known to be within budgets, and what is not known."""
+    """Keep what is known to be within budgets."""
     return [
         row
         for row in rows
-        if (max_macs is None or row.macs is None or row.macs <= max_macs)
-        and (max_params is None or row.params is None or row.params <= max_params)
+        if (max_macs is None or (row.macs is not None and row.macs <= max_macs))
+        and (max_params is None or (row.params is not None and row.params <= max_params))
+    ]
+
+
+def of_unknown_cost(rows: Iterable[RankedModel], *, max_macs: int | None, max_params: int | None) -> list[RankedModel]:
+    """Models that no budget can be compared with, since what it limits is not known of them."""
+    return [
+        row
+        for row in rows
+        if (max_macs is not None and row.macs is None) or (max_params is not None and row.params is None)
     ]
 
 

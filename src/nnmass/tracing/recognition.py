@@ -21,8 +21,8 @@ from nnmass.errors import ModelError, RefusedError
 from nnmass.topology import find_cells
 from nnmass.topology.graph import Node
 from nnmass.topology.graph_cell import GraphCell
-from nnmass.tracing.analysis import checked_sizes
 from nnmass.tracing.construction import random_states_kept, without_memory
+from nnmass.tracing.input_types import checked_sizes
 from nnmass.tracing.trace import Trace, trace
 
 FAMILIES = ("DenseMLP", "DenseCNN", "ResNet", "CifarResNet", "WideResNet", "MobileNetV2")

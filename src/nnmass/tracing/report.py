@@ -26,11 +26,11 @@ class Outside(NamedTuple):
 
     Attributes:
         layers: of the weighted layers.
-        macs: of the multiply-accumulates.
+        macs: of the multiply-accumulates; None where these are not known.
     """
 
     layers: float
-    macs: float
+    macs: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,11 @@ class Report:
         graph: layers and what they read.
         cells: cells with at least one skip, by their entries; those within others name the one around them.
         params: parameters.
-        macs: multiply-accumulates of one forward pass; FLOPs are twice as many.
-        skipped: gates and the layers that only lead to them.
+        macs: multiply-accumulates of one forward pass; FLOPs are twice as many.  None where an operator ran whose cost
+            is not known; ``skipped`` names it.
+        skipped: gates and the layers that only lead to them, and operators whose cost is not known.
         projection: whether the skips of projections were counted.
+        input_types: types of the inputs, ``"float32"`` or ``"int64"``.
     """
 
     name: str
@@ -53,9 +55,10 @@ class Report:
     graph: LayerGraph
     cells: tuple[GraphCell, ...]
     params: int
-    macs: int
+    macs: int | None
     skipped: tuple[Skipped, ...]
     projection: str
+    input_types: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -97,13 +100,26 @@ class Report:
         inside = {i for cell in self.cells for i in cell.layers}
         nodes = self.graph.nodes
         macs = sum(nodes[i].macs for i in inside)
-        return Outside(1 - len(inside) / max(len(self.graph.layers), 1), 1 - macs / max(self.macs, 1))
+        share = None if self.macs is None else 1 - macs / max(self.macs, 1)
+        return Outside(1 - len(inside) / max(len(self.graph.layers), 1), share)
+
+    @property
+    def flops(self) -> int | None:
+        """Floating-point operations: twice the multiply-accumulates."""
+        return None if self.macs is None else 2 * self.macs
+
+    @property
+    def costs(self) -> str:
+        """Parameters, MACs and FLOPs, for people."""
+        counted = "MACs unknown" if self.macs is None else f"{self.macs:,} MACs ({self.flops:,} FLOPs)"
+        return f"{self.params:,} params, {counted}"
 
     def as_dict(self, *, by_layer: bool = False) -> dict[str, Any]:
         """Plain numbers and text, for JSON."""
         found = {
             "model": self.name,
             "input_sizes": [list(size) for size in self.input_sizes],
+            "input_types": list(self.input_types),
             "outcome": self.outcome,
             "nn_mass": self.nn_mass,
             "nn_mass_every_layer": self.nn_mass_every_layer,
@@ -112,7 +128,7 @@ class Report:
             "average_degree": self.average_degree,
             "params": self.params,
             "macs": self.macs,
-            "flops": 2 * self.macs,
+            "flops": self.flops,
             "projection": self.projection,
             "outside_cells": self.outside._asdict(),
             "cells": [_cell_values(cell) for cell in self.cells],
@@ -129,7 +145,7 @@ class Report:
             numbers = f"{cell.num_skips:>9,}{cell.density:>9.3f}{cell.nn_mass:>11,.2f}"
             lines.append(f"{name:<{longest}}{short(cell.widths):>20}{numbers}")
         mass = f"NN-Mass {self.nn_mass:,.2f}" if self.cells else "no cell with skips: NN-Mass 0 is uninformative"
-        lines.append(f"{mass}, {self.params:,} params, {self.macs:,} MACs ({2 * self.macs:,} FLOPs)")
+        lines.append(f"{mass}, {self.costs}")
         return "\n".join(lines)
 
 

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nnmass.errors import ModelError
+from nnmass.errors import ModelError, ResourceError
 from nnmass.topology.graph import Channels, Kind, Node, Operand
 from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath
@@ -15,8 +16,9 @@ from nnmass.tracing.constants import Constants, draws, written_by
 from nnmass.tracing.drafts import Drafts
 from nnmass.tracing.grids import Grids
 from nnmass.tracing.layout import MixedError, Value, unknown, view
+from nnmass.tracing.operator_costs import macs_of
 from nnmass.tracing.views import Views, same_numbers
-from nnmass.tracing.without_memory import needs_numbers, run_on_constants, run_on_meta, tensors_of
+from nnmass.tracing.without_memory import Budget, needs_numbers, run_on_constants, run_on_meta, tensors_of
 
 Handler = Callable[["Tracer", "Call"], Value | Sequence[Value | None] | None]
 RECURRENT_MODULES = (nn.RNNBase, nn.RNNCellBase)
@@ -63,21 +65,29 @@ class Tracer(TorchDispatchMode):
         drafts: nodes found so far.
         grids: positions that are the same.
         constants: tensors that do not depend on the input.
-        macs: multiply-accumulates so far, those of gates and products of data included.
+        macs: multiply-accumulates so far, of every operator, whatever becomes of it.
+        uncounted: operators whose multiply-accumulates are not known, by the modules that ran them.
         cut: modules whose output only scales another tensor.
 
     Args:
         path: the module that is running.
         handler_of: what to do with an operator; None for one that cannot be described.
+        check_inputs: called with every operator before it runs; may raise.
     """
 
-    def __init__(self, path: ModulePath, handler_of: "Callable[[Call], Handler | None]") -> None:
+    def __init__(
+        self,
+        path: ModulePath,
+        handler_of: "Callable[[Call], Handler | None]",
+        check_inputs: "Callable[[Tracer, Call], None]",
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.path, self.drafts, self.macs = path, Drafts(), 0
+        self.uncounted: dict[str, str] = {}
         self.cut: dict[str, None] = {}
-        self._handler_of = handler_of
+        self._handler_of, self._check_inputs = handler_of, check_inputs
         self._values: dict[int, tuple[Tensor, Value]] = {}  # tensors are kept, so that their ids stay theirs
-        self._views = Views()
+        self._views, self._budget = Views(), Budget()
         self._roots: dict[int, tuple[Tensor, frozenset[nn.Parameter]]] = {}
         self._counted: set[nn.Parameter] = set()
         self._names: dict[str, int] = {}
@@ -86,9 +96,13 @@ class Tracer(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator, on meta tensors where numbers are not known, and note what it did."""
         kwargs = kwargs or {}
+        if torch.is_inference_mode_enabled():  # in which operators come whole, and views are not known as such
+            with torch.inference_mode(False), torch.no_grad(), self:
+                return func(*args, **kwargs)
         args, kwargs = self.constants.arguments(func, args, kwargs)
         call = Call(func, args, kwargs)
         tensors = list(tensors_of(call.given))
+        self._check_inputs(self, call)
         tracked = any(id(t) in self._values for t in tensors)
         try:
             call.out = self._run(call, args, kwargs, tensors, tracked=tracked)
@@ -98,6 +112,7 @@ class Tracer(TorchDispatchMode):
                 whose = "random numbers" if drawn else "the values of its input" if tracked else PARAMETERS
                 raise DataDependentError(self.path.name, call.name, whose) from error
             raise
+        self._count(call)
         if tracked:
             self._describe(call)
         elif tensors:
@@ -114,6 +129,9 @@ class Tracer(TorchDispatchMode):
                 self.constants.lose(written)
         elif draws(func):
             return self.constants.draw(func, args, kwargs, written)
+        elif (large := self._budget.too_large(func, args, kwargs, tensors)) is not None:
+            self.constants.lose(written)
+            out = written[0] if written else large
         else:
             self.constants.will_be_written(written)
             out = run_on_constants(func, args, kwargs)
@@ -169,8 +187,17 @@ class Tracer(TorchDispatchMode):
         """Note that the running module scales one tensor by another."""
         self.cut[self.path.name] = None
 
+    def _count(self, call: Call) -> None:
+        macs = macs_of(call)
+        self.macs += macs or 0
+        if macs is None:
+            self.uncounted.setdefault(self.path.name, call.name.removeprefix("aten::"))
+
     def _describe(self, call: Call) -> None:
         written = call.written()
+        longest = max((size for tensor in tensors_of([*call.given, call.out]) for size in tensor.shape), default=0)
+        if longest > _LONGEST:
+            raise ResourceError(f"{longest:,} numbers along one dimension; at most {_LONGEST:,} are followed")
         outs = list(tensors_of([call.out])) or written
         described = self._handled(call, outs)
         for out, value in zip(outs, described, strict=True):
@@ -212,6 +239,8 @@ class Tracer(TorchDispatchMode):
         except MixedError:
             return self.refuse(call, reasons.PARTLY_WRITTEN, other)
 
+
+_LONGEST = 2**26  # numbers along one dimension, which may have to be numbered
 
 UNCHANGING = {f"aten::{name}_" for name in ("relu", "hardtanh", "silu", "hardswish", "leaky_relu", "elu")}
 """Operators after which the channels are what they were: in place, they may work on a part of a tensor."""

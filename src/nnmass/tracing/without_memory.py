@@ -8,10 +8,16 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
+from nnmass.errors import ResourceError
+
 _ALIKE = ("relu", "silu", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "sigmoid", "tanh", "gelu", "elu")
 _SHAPE_KEEPING = {f"aten::{name}{suffix}" for name in _ALIKE for suffix in ("", "_")} | {"aten::native_batch_norm"}
 """Operators whose result has the shape of their first argument: those that are not worth a run on meta tensors."""
 _LARGEST = 2**22
+LARGEST_CONSTANT = 2**24
+"""Numbers of a constant that are kept."""
+_MOST_WORK = 2**31  # numbers that are read and written altogether
+META = torch.device("meta")
 _NEED_NUMBERS = ("on meta tensors", "meta device", "unallocated storage", "meta Device", "Tensor.__format__")
 
 
@@ -32,9 +38,54 @@ def run_on_meta(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], tenso
 def run_on_constants(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Run an operator on constants; indices and masks that it makes on the meta device keep their numbers."""
     out = func(*args, **kwargs)
-    if kwargs.get("device") == torch.device("meta") and _chooses(out):
+    if kwargs.get("device") == META and _chooses(out):
         return func(*args, **{**kwargs, "device": torch.device("cpu")})
     return out
+
+
+class Budget:
+    """How many numbers of constants are known.
+
+    A graph file can ask for any number of them in a few bytes, such as a tensor that is doubled forty times.
+    """
+
+    def __init__(self) -> None:
+        self._left = _MOST_WORK
+
+    def too_large(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]) -> Any:
+        """What an operator gives, without its numbers, if these are too many; else None.
+
+        Raises:
+            ResourceError: they are too many, and how many they are cannot be told.
+        """
+        if kwargs.get("device") == META:
+            return None
+        sized = on_meta_if_possible(func, args, kwargs)
+        work = sum(tensor.numel() for tensor in (*tensors, *tensors_of([sized])))
+        if work <= min(LARGEST_CONSTANT, self._left) and _repeats(func, args) <= LARGEST_CONSTANT:
+            self._left -= work
+            return None
+        if sized is None:
+            name = func._schema.name.removeprefix("aten::")
+            raise ResourceError(f"{name} of constants makes too many numbers; at most {LARGEST_CONSTANT:,} are kept")
+        return sized
+
+
+def on_meta_if_possible(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """The result without its numbers; None where its size depends on numbers."""
+    args, named = tree_map_only(Tensor, on_meta, (args, dict(kwargs)))
+    if any(argument.name == "device" for argument in func._schema.arguments):
+        named["device"] = META
+    try:
+        return func(*args, **named)
+    except (NotImplementedError, RuntimeError, TypeError, ValueError):  # it runs, or fails, on numbers
+        return None
+
+
+def _repeats(func: Any, args: Sequence[Any]) -> int:
+    """Numbers that an operator makes which is told by others how often to repeat each."""
+    tensors = [arg for arg in args if isinstance(arg, Tensor)] if "repeat_interleave" in func._schema.name else []
+    return int(tensors[-1].sum()) if tensors and not tensors[-1].is_floating_point() else 0
 
 
 def needs_numbers(error: Exception) -> bool:
