@@ -1,5 +1,7 @@
+import os
 import random
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -154,3 +156,65 @@ def test_missing_files_and_names_are_told():
         load_model("no/such.py:make")
     with pytest.raises(ModelError, match=r"^model.py: say what makes the model, model.py:NAME$"):
         load_model("model.py")
+
+
+def test_files_may_import_torchvision_and_what_needs_it(tmp_path):
+    """In a process of its own, in which nobody has imported it before."""
+    file = tmp_path / "vision.py"
+    file.write_text(
+        "from torchvision.models import resnet18\n"
+        "def now(): return resnet18()\n"
+        "def later():\n    import timm, torchvision.ops\n    return timm.create_model('resnet18')\n"
+    )
+    code = (
+        "import sys; from nnmass.tracing import analyze_source\n"
+        f"print(*(analyze_source(f'{file}:{{n}}', image_size=64).nn_mass for n in ('now', 'later')))\n"
+        "import torchvision; print(torchvision.__spec__.submodule_search_locations != [], len(sys.meta_path))\n"
+        "import nnmass; print(len(sys.meta_path))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    masses, spec, finders = done.stdout.splitlines()
+    assert masses == "3392.0 3392.0"
+    assert spec.split() == ["True", finders]
+
+
+def test_without_torchvision_a_file_may_go_another_way(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    file = tmp_path / "vision.py"
+    file.write_text(
+        "from torch import nn\ntry:\n    import torchvision\nexcept ImportError:\n    net = nn.Linear(3, 2)\n"
+    )
+    assert isinstance(load_model(f"{file}:net").module, nn.Linear)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("class Stop(BaseException): pass\nraise Stop('half\\nway')", ":2: Stop: half"),
+        ("class Odd(Exception):\n    def __str__(self): return 1 / 0\nraise Odd", ":3: Odd: Odd"),
+        ("raise ValueError('x' * 10**6)", ":1: ValueError: xxxx"),
+        ("import bad_circle_a", "ImportError: cannot import name"),
+        ("def make(): return make()", ":1: RecursionError: maximum recursion depth"),
+        ("def make(depth, *, width): return None", "must need no arguments, but: missing a required argument: 'depth'"),
+        ("import os, signal\ndef make(): raise SystemExit", ":2: SystemExit: SystemExit"),
+        ("make = property(lambda self: 1)", "is of type property, not a torch.nn.Module or a function"),
+        ("\n".join(f"def f{k}(): pass" for k in range(99)), "it has f0, f1, .* and 87 more"),
+    ],
+)
+def test_whatever_a_file_does_is_told_in_one_line(tmp_path, source, message):
+    for one, other in ("ab", "ba"):
+        (tmp_path / f"bad_circle_{one}.py").write_text(f"from bad_circle_{other} import {other}\n{one} = 1\n")
+    (tmp_path / "model.py").write_text(source)
+    with pytest.raises(ModelError, match=message) as caught:
+        load_model(f"{tmp_path}/model.py:make")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("make", "message"), [(os.mkfifo, "is a named pipe, not a file"), (Path.mkdir, "is a folder, not a file")]
+)
+def test_only_files_are_run(tmp_path, make, message):
+    make(tmp_path / "model.py")
+    with pytest.raises(ModelError, match=rf"model\.py: {message}"):
+        load_model(f"{tmp_path}/model.py:make")

@@ -1,9 +1,14 @@
 """Optional libraries, imported where they are used."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -62,6 +67,47 @@ def _import_torchvision() -> None:
             del sys.modules[module]
         _declare_operators()
         import_module("torchvision")
+
+
+@contextmanager
+def torchvision_importable() -> Iterator[None]:
+    """Let somebody else's code import torchvision, and what needs it, with the same help."""
+    finder = _Finder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _Finder(MetaPathFinder):
+    """Imports torchvision when anybody asks for it."""
+
+    def __init__(self) -> None:
+        self._importing = False
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if fullname != "torchvision" or self._importing:
+            return None
+        self._importing = True
+        try:
+            _import_torchvision()
+        finally:
+            self._importing = False
+        return ModuleSpec(fullname, _Imported(sys.modules[fullname]))
+
+
+class _Imported(Loader):
+    """Gives a module that is imported already."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
 
 
 @cache

@@ -14,9 +14,13 @@ from typing import Any
 from torch import nn
 
 from nnmass.errors import ModelError, first_line
+from nnmass.files import open_regular
+from nnmass.plain_text import plain
 from nnmass.tracing.construction import random_states_kept
+from nnmass.tracing.libraries import torchvision_importable
 
 _MODULE_NAME = "__nnmass_model_file__"
+_MOST_NAMES = 12  # that a message lists
 
 
 def module_from_python_file(path: Path, name: str) -> nn.Module:
@@ -28,9 +32,12 @@ def module_from_python_file(path: Path, name: str) -> nn.Module:
         ModelError: no such file or name, the file or the function raises (the message gives the line), the function
             needs arguments, or what it makes is no ``torch.nn.Module``.
     """
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file")
-    with random_states_kept(), _importable(path.parent.resolve()):
+    try:
+        open_regular(path).close()
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise ModelError(f"{path}: {reason}") from None
+    with random_states_kept(), torchvision_importable(), _importable(path.parent.resolve()):
         namespace = _run(path)
         return _made(path, name, _looked_up(path, name, namespace))
 
@@ -75,8 +82,9 @@ def _looked_up(path: Path, name: str, namespace: dict[str, Any]) -> Any:
         if not key.startswith("_")
         and (isinstance(value, nn.Module) or getattr(value, "__module__", None) == _MODULE_NAME)
     ]
-    near = get_close_matches(name, own) or own
-    raise ModelError(f"{path} has no {name!r}; it has {', '.join(near) or 'nothing that makes a model'}")
+    near = get_close_matches(name, own) or own[:_MOST_NAMES]
+    more = f" and {len(own) - len(near)} more" if len(near) == _MOST_NAMES < len(own) else ""
+    raise ModelError(f"{path} has no {name!r}; it has {', '.join(near) or 'nothing that makes a model'}{more}")
 
 
 def _made(path: Path, name: str, value: Any) -> nn.Module:
@@ -100,10 +108,12 @@ def _told(path: Path) -> Iterator[None]:
     """Say in one line where in the file somebody else's code went wrong."""
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # it may raise whatever it likes, SystemExit among others
         file = str(path.resolve())
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         if isinstance(error, SyntaxError) and error.filename == file:
             lines.append(error.lineno)
         where = f"{path}:{lines[-1]}" if lines else str(path)
-        raise ModelError(f"{where}: {type(error).__name__}: {first_line(error)}") from error
+        raise ModelError(f"{where}: {type(error).__name__}: {plain(first_line(error), limit=500)}") from error
