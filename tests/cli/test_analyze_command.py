@@ -73,6 +73,87 @@ def test_a_timm_model_has_its_published_mass(nnmass):
     assert "Skipped" not in result.out
 
 
+INPUTS = """
+import torch
+from torch import nn
+
+class Text(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.e, self.f = nn.Embedding(9, 4), nn.Linear(4, 2)
+
+    def forward(self, tokens, kept=None):
+        x = self.e(tokens)
+        return self.f(x if kept is None else x.masked_fill(kept[..., None], 0.0))
+
+class Guarded(nn.Conv2d):
+    def __init__(self):
+        super().__init__(3, 4, 3)
+
+    def forward(self, x):
+        return super().forward(x) if x.max() < 9 else x
+
+def frozen():
+    return torch.jit.freeze(torch.jit.script(nn.Conv2d(3, 4, 3).eval()))
+
+def grey():
+    return nn.Conv2d(1, 4, 3)
+"""
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    path = tmp_path / "inputs.py"
+    path.write_text(INPUTS)
+    return path
+
+
+def test_inputs_may_be_token_ids_and_masks(nnmass, inputs):
+    sizes = ["--input-size", "1,6:int", "--input-size", "1,6:bool"]
+    for options, types in ((sizes, ["int64", "bool"]), (sizes[:2], ["int64"]), (["--input-size", "1,6"], ["int64"])):
+        result = nnmass("analyze", f"{inputs}:Text", *options, "--json")
+        assert result.code == 0, result.err
+        values = json.loads(result.out)
+        assert (values["input_types"], values["macs"], values["params"]) == (types, 6 * 8, 36 + 10)
+
+
+def test_where_the_forward_pass_stops_the_costs_are_unknown(nnmass, inputs):
+    result = nnmass("analyze", f"{inputs}:Guarded", "--image-size", "16")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert result.err.endswith("; 112 params, MACs unknown: the forward pass cannot be followed there\n")
+    values = json.loads(nnmass("analyze", f"{inputs}:Guarded", "--image-size", "16", "--json").out)
+    assert (values["params"], values["macs"], values["flops"]) == (112, None, None)
+    assert values["uncounted"] == "the forward pass cannot be followed there"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("name", "options", "code", "message"),
+    [
+        ("frozen", ["--image-size", "16"], 1, "is a frozen TorchScript module"),
+        ("Text", ["--input-size", "1,6:float"], 0, ""),
+        ("Text", ["--input-size", "1,6:text"], 2, "'1,6:text' is not a size such as 1,3,224,224, or 1,128:int"),
+        ("Text", ["--input-size", "1,6:"], 2, "'1,6:' is not a size such as"),
+        ("Text", ["--input-size", "9" * 5000], 2, "999…' is not a size such as"),
+        ("Text", ["--input-size", f"1,{2**31}"], 1, "at most 2,147,483,647 numbers"),
+        ("Text", ["--input-size", f"1,{2**63}"], 1, "at most 2,147,483,647 numbers"),
+        ("grey", ["--input-size", "1,1,16,16"], 0, ""),
+        (
+            "grey",
+            ["--image-size", "16"],
+            1,
+            "is given 3; an image size stands for images of 3 channels",
+        ),
+        ("grey", ["--image-size", "60000"], 1, "at most 2,147,483,647 numbers"),
+        ("Text", [], 1, "(--input-size 1,3,224,224; token ids: --input-size 1,128:int)"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_one_line(nnmass, inputs, name, options, code, message):
+    result = nnmass("analyze", f"{inputs}:{name}", *options)
+    assert (result.code, result.err.count("\n")) == (code, int(code > 0))
+    assert message in result.err
+
+
 def test_projections_count_or_not(nnmass):
     found = {
         reading: nnmass("analyze", "timm:resnet18", "--projection", reading, "--json").json()

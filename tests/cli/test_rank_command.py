@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -65,6 +66,32 @@ def test_budgets_and_order(nnmass):
     assert values["left_out"] == 4
     assert values["caveat"] == CAVEAT
     assert values["models"][0]["flops"] == 2 * values["models"][0]["macs"]
+
+
+def test_budgets_leave_out_models_of_unknown_cost_and_say_why(nnmass, tmp_path):
+    (tmp_path / "m.py").write_text(
+        "from torch import nn\n"
+        "class Free(nn.Conv2d):\n"
+        "    def __init__(self): super().__init__(3, 4, 3)\n"
+        "class Guarded(Free):\n"
+        "    def forward(self, x): return super().forward(x) if x.max() < 9 else x\n"
+        "class Fails(Free):\n"
+        "    def forward(self, x): raise ValueError('no')\n"
+    )
+    sources = [f"{tmp_path}/m.py:{name}" for name in ("Guarded", "Fails", "Free")]
+    options = ["--image-size", "8", "--sort", "macs"]
+    everything = json.loads(nnmass("rank", *sources, *options, "--json").out)
+    assert [row["macs"] for row in everything["models"]] == [36 * 4 * 27, None, None]
+    result = nnmass("rank", *sources, *options, "--max-macs", "1M", "--json")
+    values = json.loads(result.out)
+    assert [row["model"] for row in values["models"]] == sources[2:]
+    assert values["left_out"] == 2
+    reasons = {row["model"]: row["reason"] for row in values["of_unknown_cost"]}
+    assert reasons[sources[0]].endswith("MACs unknown: the forward pass cannot be followed there")
+    assert reasons[sources[1]].endswith("ValueError: no")
+    shown = nnmass("rank", *sources, *options, "--max-macs", "100")
+    assert "1 above the budgets are left out" in shown.out
+    assert "Left out: costs unknown" in shown.out
 
 
 def test_published_accuracies_name_their_weights(nnmass, tmp_path):

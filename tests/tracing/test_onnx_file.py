@@ -10,9 +10,9 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from nnmass import DenseCNN
-from nnmass.errors import ModelError, NNMassError
+from nnmass.errors import InvalidValueError, ModelError, NNMassError
 from nnmass.networks import build
-from nnmass.tracing import analyze
+from nnmass.tracing import analyze, analyze_source
 from nnmass.tracing.libraries import import_library
 from nnmass.tracing.sources import load_model
 
@@ -125,7 +125,7 @@ def graph(
     *,
     stored: dict[str, np.ndarray] | None = None,
     kind: int = onnx.TensorProto.FLOAT,
-    size: Sequence[int | str] = (1, 4),
+    size: Sequence[int | str] | None = (1, 4),
     outputs: Sequence[str] = ("y",),
     domains: Sequence[tuple[str, int]] = (("", 17),),
     **more: Any,
@@ -194,6 +194,14 @@ def test_sizes_are_those_of_the_file(tmp_path):
     assert load_model(graph(tmp_path, [node("Relu", "x")], size=("n", 3, 8, 8))).input_sizes == ((1, 3, 8, 8),)
     with pytest.raises(ModelError, match=r"net.onnx is a graph for images of 8 × 8, not 9 × 9"):
         load_model(str(tmp_path / "net.onnx"), image_size=9)
+
+
+def test_an_input_without_a_shape_must_be_given_one(tmp_path):
+    source = graph(tmp_path, [node("Relu", "x")], size=None)
+    assert load_model(source).input_sizes is None
+    with pytest.raises(InvalidValueError, match=r"does not say the size of its input: .*--input-size"):
+        analyze_source(source)
+    assert analyze_source(source, input_sizes=[(1, 3)]).input_sizes == ((1, 3),)
 
 
 def test_the_number_of_inputs_is_checked(tmp_path):
