@@ -1,5 +1,6 @@
 """Files that somebody made, or damaged, so that reading them takes all memory, never ends, or fails."""
 
+import copy
 import json
 import os
 import random
@@ -389,7 +390,7 @@ def replaced_somewhere(data: Any, draw: random.Random) -> Any:
         places += [(value, key) for key in keys]
         pending += [value[key] for key in keys if isinstance(value[key], dict | list)]
     holder, key = draw.choice(places)
-    holder[key] = draw.choice(VALUES)
+    holder[key] = copy.deepcopy(draw.choice(VALUES))
     return data
 
 
