@@ -16,7 +16,9 @@ FLOORS = (
     "memory",
     "files",
     "atomic",
+    "claims",
     "database",
+    "processes",
     "provenance",
     "prediction",  # a line through numbers: knows no network
     "topology",

@@ -41,6 +41,10 @@ class ClusterError(NNMassError):
     """A cluster does not answer, has not what is asked of it, or loses what it was given."""
 
 
+class WorkerError(NNMassError):
+    """A process that worked for this one ended before its work was done."""
+
+
 class LatencyError(NNMassError):
     """A latency table lacks what is asked of it, or is of another device."""
 

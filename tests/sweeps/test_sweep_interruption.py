@@ -1,3 +1,4 @@
+import itertools
 import multiprocessing
 import os
 import signal
@@ -109,3 +110,42 @@ def test_an_interrupt_ends_the_workers_and_keeps_what_was_finished(images, tmp_p
         run_sweep(specs, images, store, config, workers=2, stack_size=1, progress=interrupt)
     assert multiprocessing.active_children() == []
     assert 0 < len(store.runs()) < 30
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker processes in /proc, as on Linux")
+def test_a_worker_that_is_killed_costs_its_network(tmp_path):
+    script, path = tmp_path / "sweep.py", tmp_path / "runs.sqlite"
+    script.write_text(SWEEP + UNTIL_KILLED)
+    command = [sys.executable, str(script), str(path), "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if int(line.split()[0]) > 0:  # both work
+                break
+        killed = [pid for pid in children(process) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(killed[0], signal.SIGKILL)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    last = said.splitlines()[-1]
+    assert "WorkerError" in last
+    assert "1 network was not trained: its process was ended by SIGKILL" in last
+    assert "BrokenProcessPool" not in said
+    store = RunStore(path, create=False)
+    assert len(store.runs()) == 20
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.splitlines()[0] == "0 10"
+    assert len(store.runs()) == 21
+
+
+def test_sweeps_on_one_store_share_the_work(tmp_path):
+    script, path = tmp_path / "sweep.py", tmp_path / "runs.sqlite"
+    script.write_text(SWEEP + UNTIL_KILLED)
+    command = [sys.executable, str(script), str(path), "1"]
+    options = {"stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **options) as one, subprocess.Popen(command, **options) as other:
+        told = [process.communicate(timeout=120)[0].splitlines() for process in (one, other)]
+    assert (one.returncode, other.returncode) == (0, 0)
+    assert [lines[-1] for lines in told] == ["210 210"] * 2
+    own = [sum(int(b.split()[0]) - int(a.split()[0]) == 1 for a, b in itertools.pairwise(lines)) for lines in told]
+    assert sum(own) == 210  # epochs, each trained once
+    assert len(RunStore(path).runs()) == 21
+    assert not Path(f"{path}.claims").exists()

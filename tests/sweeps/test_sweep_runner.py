@@ -75,7 +75,7 @@ def test_processes_train_what_one_process_trains(images, store, tmp_path):
     assert multiprocessing.active_children() == []
 
 
-def test_only_what_is_missing_is_trained(images, store, trained):
+def test_only_what_is_missing_is_trained_with_the_stacks_that_it_is_in(images, store, trained):
     first = run_sweep([MLPS[0], CNN], images, store, CONFIG, seeds=(0, 1), workers=1)
     before = store.runs()
     trained.clear()
@@ -85,7 +85,8 @@ def test_only_what_is_missing_is_trained(images, store, trained):
     )
     had = {(run.spec, run.seed) for run in first}
     wanted = [(run.spec, run.seed) for run in runs if (run.spec, run.seed) not in had]
-    assert sorted(trained, key=str) == sorted(wanted, key=str)
+    in_a_stack_with_others = [(MLPS[0], 1)]
+    assert sorted(trained, key=str) == sorted([*wanted, *in_a_stack_with_others], key=str)
     assert len(wanted) == 8
     assert (told[0], told[-1]) == ((0, 16), (16, 16))
     assert store.runs()[: len(before)] == before
@@ -103,6 +104,54 @@ def test_a_finished_sweep_trains_nothing(images, store, trained, workers):
     assert again == runs
     assert trained == []
     assert told == [(0, 0)]
+
+
+NARROW = [DenseMLP(width=4, depth=d, max_skips=5, in_features=36, num_classes=2) for d in range(2, 14)]
+
+
+def rows(store):
+    return {run.key: replace(run, finished_at="") for run in store.runs()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(images, tmp_path_factory):
+    store = RunStore(tmp_path_factory.mktemp("undisturbed") / "runs.sqlite")
+    run_sweep([*NARROW, CNN], images, store, CONFIG, seeds=range(2), workers=1)
+    return store
+
+
+@pytest.mark.parametrize(("seed", "workers"), [(0, 1), (1, 1), (2, 2), (3, 3)])
+def test_rows_that_are_trained_again_are_the_same_bit_by_bit(images, undisturbed, tmp_path, seed, workers):
+    rng = np.random.default_rng(seed)
+    kept = [run for run in undisturbed.runs() if rng.random() < 0.6]
+    store = RunStore(tmp_path / "runs.sqlite")
+    store.add(kept)
+    run_sweep([*NARROW, CNN], images, store, CONFIG, seeds=range(2), workers=workers)
+    assert rows(store) == rows(undisturbed)
+
+
+def test_threads_of_the_caller_do_not_change_a_row(images, undisturbed, tmp_path):
+    store, before = RunStore(tmp_path / "runs.sqlite"), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run_sweep([*NARROW, CNN], images, store, CONFIG, seeds=range(2), workers=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert rows(store) == rows(undisturbed)
+
+
+@pytest.mark.parametrize("networks", [1, 7, 8, 9, 100, 1000, 4000])
+def test_stacks_follow_from_the_plan(images, networks):
+    specs = [DenseMLP(width=4, depth=2 + n % 50, max_skips=n, in_features=36, num_classes=2) for n in range(networks)]
+    runs = plan_runs(specs, seeds=[0], data="", config=CONFIG)
+    planned = jobs.planned_jobs(runs, images, 96)
+    assert sorted(run.key for job in planned for run in job.runs) == sorted(run.key for run in runs)
+    assert all(job.stacked and job.wanted == {run.key for run in job.runs} for job in planned)
+    sizes = [len(job.runs) for job in planned]
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= 96
+    assert len(planned) >= min(16, -(-networks // 8))
 
 
 def test_other_training_and_other_data_are_other_runs(images, store, trained):
@@ -227,7 +276,9 @@ def test_the_label_of_a_data_set_tells_it_from_others_of_the_same_name_and_size(
         ({"seeds": []}, "a sweep needs specifications and seeds, got 4 and 0"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"stack_size": 0}, "stack_size must be at least 1, got 0"),
-        ({"seeds": [0, -1]}, "seed must lie in 0 … 2⁶³ - 1, got -1"),
+        ({"seeds": [0, -1]}, "seed must be at least 0, got -1"),
+        ({"seeds": [2**64]}, r"seed must be less than 2\*\*63, got 18446744073709551616"),
+        ({"workers": 10**9}, "workers must be at most [0-9]+, got 1000000000: this machine has"),
     ],
 )
 def test_options_out_of_range_are_refused(images, store, values, message):

@@ -22,7 +22,7 @@ from nnmass.architectures.residual import (
     Stages,
 )
 from nnmass.architectures.resnet import EXPANSION, STEM, ResNet
-from nnmass.architectures.specification import LinkedSpecification, Links, Specification, explain
+from nnmass.architectures.specification import LinkedSpecification, Links, Specification, check_seed, explain
 from nnmass.architectures.wide_resnet import WIDE_STEM, WideResNet
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "cell_costs",
     "cell_resolutions",
     "cell_values",
+    "check_seed",
     "dense_cnn_costs",
     "dense_mlp_costs",
     "explain",

@@ -1,18 +1,16 @@
 """Published models with what the analyser says of each; a stopped run goes on."""
 
 import json
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 from nnmass import atomic
-from nnmass.errors import RefusedError, StoreError
+from nnmass.errors import RefusedError, StoreError, WorkerError
 from nnmass.experiments.published_models import PublishedModel
-from nnmass.sweeps import prepare_worker
+from nnmass.processes import Died, in_processes, number_of_workers
 from nnmass.tracing import analyze, load_model
 
 Outcome: TypeAlias = Literal["answered", "uninformative", "refused"]
@@ -124,6 +122,7 @@ def published_rows(
 
     Raises:
         StoreError: the file is not one of analyses.
+        WorkerError: a process died; everything else is analysed and kept first.
     """
     wanted = list(dict.fromkeys((model.architecture, model.image_size) for model in models))
     known = _read(path)
@@ -141,16 +140,22 @@ def published_rows(
 def _analysed(
     missing: Sequence[tuple[str, int]], analyser: Analyser, workers: int | None
 ) -> Iterator[tuple[tuple[str, int], Analysis]]:
-    workers = min(workers or os.cpu_count() or 1, len(missing))
-    if workers <= 1:
+    workers = number_of_workers(workers)
+    if min(workers, len(missing)) <= 1:
         yield from ((key, analyser(*key)) for key in missing)
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), prepare_worker)
-    try:
-        futures = {pool.submit(analyser, *key): key for key in missing}
-        yield from ((futures[future], future.result()) for future in as_completed(futures))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    lost = ""
+    for key, analysis in in_processes(partial(_apply, analyser), missing, workers):
+        if isinstance(analysis, Died):
+            lost = f"{_label(*key)}: {analysis.reason}"
+        else:
+            yield key, analysis
+    if lost:
+        raise WorkerError(f"{lost}; what was finished is kept, and the same call goes on from there")
+
+
+def _apply(analyser: Analyser, key: tuple[str, int]) -> Analysis:
+    return analyser(*key)
 
 
 def _label(architecture: str, image_size: int) -> str:

@@ -7,7 +7,6 @@ from nnmass.sweeps.processes import SweepProgress
 from nnmass.sweeps.runner import STACK_SIZE, run_sweep
 from nnmass.sweeps.store import RunStore, StoredRun, stored_run
 from nnmass.sweeps.summary import seed_means
-from nnmass.sweeps.workers import prepare_worker
 
 __all__ = [
     "STACK_SIZE",
@@ -19,7 +18,6 @@ __all__ = [
     "data_label",
     "grid",
     "plan_runs",
-    "prepare_worker",
     "run_sweep",
     "seed_means",
     "stored_run",

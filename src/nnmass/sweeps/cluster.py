@@ -2,25 +2,27 @@
 
 import os
 import socket
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from nnmass.claims import Claims
 from nnmass.data import Data
 from nnmass.errors import ClusterError, InvalidValueError, first_line
-from nnmass.sweeps.jobs import still_missing, train_job
-from nnmass.sweeps.plan import Run
-from nnmass.sweeps.processes import SweepProgress
+from nnmass.sweeps.jobs import Job, train_job
+from nnmass.sweeps.processes import Count
 from nnmass.sweeps.store import RunStore, StoredRun
 from nnmass.tracing.libraries import import_library
 
 _POLL = 0.5  # seconds
 _ANSWER = 5.0  # seconds
 _RETRIES = 3
+_END: Any = object()
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "1"}
 
 
@@ -49,26 +51,27 @@ class RayOptions:
 
 
 def run_on_ray(
-    jobs: Sequence[list[Run]],
+    jobs: Iterator[Job | None],
     data: Data,
     store: RunStore,
+    claims: Claims,
+    count: Count,
+    *,
     options: RayOptions,
     most: int | None,
-    progress: SweepProgress | None,
-    total: int,
 ) -> None:
     """Train jobs; rows are stored here, as soon as a job ends.
 
     A job whose worker is lost is trained again, by another; what someone else has stored meanwhile is not.
 
     Args:
-        jobs: what to train.
+        jobs: what to train; None: nothing for now.
         data: put into the cluster once.
         store: where the rows go.
+        claims: given up when a job is stored.
+        count: told of finished epochs.
         options: where, and with what.
         most: jobs at once; None: as many as there is room for.
-        progress: told of finished epochs.
-        total: epochs in all.
 
     Raises:
         ClusterError: the cluster does not answer, has no such resources, or lost a job too often.
@@ -78,25 +81,27 @@ def run_on_ray(
         needs = {"num_cpus": options.cpus_per_trial, "num_gpus": options.gpus_per_trial}
         remote = ray.remote(**needs, max_retries=_RETRIES)(_trial)
         shared = ray.put(data)
-        waiting, count = list(jobs), 0
-        running: dict[Any, list[Run]] = {}
-        while waiting or running:
-            while waiting and len(running) < min(room, most or room):
-                planned = waiting.pop(0)
-                job = still_missing(planned, store)
-                count += (len(planned) - len(job)) * planned[0].config.epochs
-                if job:
-                    running[remote.remote(job, shared, options.cpus_per_trial)] = job
+        running: dict[Any, Job] = {}
+        more = True
+        while more or running:
+            job: Job | None = None
+            while more and len(running) < min(room, most or room):
+                job = next(jobs, _END)
+                if job is None or job is _END:
+                    more = job is None
+                    break
+                running[remote.remote(job, shared, options.cpus_per_trial)] = job
             finished, _ = ray.wait(list(running), timeout=_POLL) if running else ([], [])
             for reference in finished:
-                job = running.pop(reference)
+                done = running.pop(reference)
                 store.add(_rows(ray, reference))
-                count += len(job) * job[0].config.epochs
-            if progress:
-                progress(count, total)
+                claims.release(done.wanted)
+                count.advance(done.epochs)
+            if more and not running:
+                time.sleep(_POLL)  # somebody else is at what is left
 
 
-def _trial(job: list[Run], data: Data, threads: int) -> list[StoredRun]:
+def _trial(job: Job, data: Data, threads: int) -> list[StoredRun]:
     """Train a job in a worker of Ray."""
     torch.set_num_threads(threads)
     return train_job(job, data)

@@ -1,16 +1,19 @@
-"""Training jobs here, or in processes of this machine."""
+"""Training jobs on this machine: here, or in processes."""
 
-import multiprocessing
-import queue
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from typing import Any, TypeAlias
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeAlias
 
+import torch
+
+from nnmass.claims import Claims
 from nnmass.data import Data
-from nnmass.sweeps.jobs import still_missing, train_job
-from nnmass.sweeps.plan import Run
+from nnmass.errors import WorkerError
+from nnmass.processes import Died, in_processes
+from nnmass.sweeps.jobs import Job, train_job
 from nnmass.sweeps.store import RunStore, StoredRun
-from nnmass.sweeps.workers import prepare_worker
 
 SweepProgress: TypeAlias = Callable[[int, int], None]
 """Called with epochs done and epochs in all, counted over the networks that were missing at the start."""
@@ -18,83 +21,87 @@ SweepProgress: TypeAlias = Callable[[int, int], None]
 _POLL = 0.2  # seconds
 
 
-def run_here(
-    jobs: Sequence[list[Run]], data: Data, store: RunStore, progress: SweepProgress | None, total: int
-) -> None:
+class Count:
+    """Epochs that are done, as they are told."""
+
+    def __init__(self, total: int, progress: SweepProgress | None) -> None:
+        self._done, self._total, self._progress = 0, total, progress
+        self.advance(0)
+
+    def advance(self, epochs: int) -> None:
+        """Tell of more epochs."""
+        self._done += epochs
+        if self._progress:
+            self._progress(self._done, self._total)
+
+
+def unfinished(jobs: Sequence[Job], store: RunStore, claims: Claims, count: Count) -> Iterator[Job | None]:
+    """Jobs that nobody has finished, or is at; None where there are only such as somebody else is at.
+
+    What another process finishes meanwhile is counted; what it leaves undone when it dies is a job again.
+    """
+    waiting = list(jobs)
+    while waiting:
+        rest = []
+        for planned in waiting:
+            job = planned
+            if not claims.take(planned.wanted):
+                rest.append(planned)
+                continue
+            job = planned.still_missing(store)
+            claims.release(planned.wanted - job.wanted)
+            count.advance(planned.epochs - job.epochs)
+            if job.wanted:
+                yield job
+        waiting = rest
+        if waiting:
+            yield None
+
+
+def train_here(jobs: Iterable[Job | None], data: Data, store: RunStore, claims: Claims, count: Count) -> None:
     """Train jobs one after the other in this process, and store each when it ends."""
-    count = 0
-
-    def advance(epochs: int) -> None:
-        nonlocal count
-        count += epochs
-        if progress:
-            progress(count, total)
-
-    for planned in jobs:
-        job = still_missing(planned, store)
-        advance((len(planned) - len(job)) * planned[0].config.epochs)
-        if job:
-            store.add(train_job(job, data, advance))
+    for job in jobs:
+        if job is None:
+            time.sleep(_POLL)
+            continue
+        store.add(train_job(job, data, count.advance))
+        claims.release(job.wanted)
 
 
-_worker_data: Data
-_worker_queue: Any
-
-
-def _start_worker(data: Data, epochs: Any) -> None:
-    global _worker_data, _worker_queue  # a process pool has no other place for them
-    prepare_worker()
-    _worker_data, _worker_queue = data, epochs
-
-
-def _work(job: list[Run]) -> list[StoredRun]:
-    return train_job(job, _worker_data, _worker_queue.put)
-
-
-def run_in_processes(
-    jobs: Sequence[list[Run]],
-    data: Data,
-    store: RunStore,
-    workers: int,
-    progress: SweepProgress | None,
-    total: int,
+def train_in_processes(
+    jobs: Iterable[Job | None], data: Data, store: RunStore, claims: Claims, count: Count, workers: int
 ) -> None:
-    """Train jobs in processes with one thread each, and store each when it ends."""
-    context = multiprocessing.get_context("spawn")
-    epochs = context.Queue()
-    count = 0
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (data, epochs))
+    """Train jobs in processes with one thread each, and store each when it ends.
+
+    Raises:
+        WorkerError: a process died; all other jobs are done first.
+    """
+    lost: list[Job] = []
+    reason = ""
+    for job, rows in in_processes(partial(_train, data=data), jobs, workers, told=count.advance):
+        if isinstance(rows, Died):
+            lost, reason = [*lost, job], rows.reason
+        else:
+            store.add(rows)
+        claims.release(job.wanted)
+    if lost:
+        networks = sum(len(job.wanted) for job in lost)
+        raise WorkerError(
+            f"{store.path}: {networks} network{'s were' if networks > 1 else ' was'} not trained: {reason}; what was "
+            "finished is kept, and the same call goes on from there"
+        )
+
+
+def _train(job: Job, tell: Callable[[int], None], *, data: Data) -> list[StoredRun]:
+    return train_job(job, data, tell)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch use one thread, as in a process of a sweep: rows do not depend on where they were trained."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        waiting = list(jobs)
-        running: set[Future[list[StoredRun]]] = set()
-        while waiting or running:
-            while waiting and len(running) < workers:
-                planned = waiting.pop(0)
-                job = still_missing(planned, store)
-                count += (len(planned) - len(job)) * planned[0].config.epochs
-                if job:
-                    running.add(pool.submit(_work, job))
-            finished, running = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
-            for future in finished:
-                store.add(future.result())
-            count += _drain(epochs)
-            if progress:
-                progress(count, total)
-        if progress:
-            progress(total, total)
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        raise
+        yield
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        epochs.close()
-
-
-def _drain(epochs: Any) -> int:
-    count = 0
-    while True:
-        try:
-            count += epochs.get_nowait()
-        except queue.Empty:
-            return count
+        torch.set_num_threads(before)

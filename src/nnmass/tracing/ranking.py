@@ -1,15 +1,15 @@
 """NN-Mass and costs of many models."""
 
-import os
+import warnings
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
-from nnmass.errors import InvalidValueError, NNMassError, RefusedError, first_line
+from nnmass.errors import NNMassError, RefusedError, first_line
 from nnmass.plain_text import plain
+from nnmass.processes import Died, cores, in_processes, number_of_workers
 from nnmass.topology import Projection
-from nnmass.tracing.crew import Died, in_processes
 from nnmass.tracing.from_source import analyze_source
 from nnmass.tracing.published import PublishedAccuracies
 from nnmass.tracing.report import Report
@@ -125,12 +125,11 @@ def measure_all(
         workers: processes, or 1 to measure in this one; by default one per core, for few models fewer.
 
     Raises:
-        InvalidValueError: fewer than one worker.
+        InvalidValueError: fewer than one worker, or far more than cores.
     """
     if workers is None:
-        workers = min(os.cpu_count() or 1, 1 + len(sources) // _WORTH_A_PROCESS)
-    if workers < 1:
-        raise InvalidValueError(f"workers must be at least 1, got {workers}")
+        workers = min(cores(), 1 + len(sources) // _WORTH_A_PROCESS)
+    workers = number_of_workers(workers)
     return _measured(sources, partial(measure, image_size=image_size, projection=projection), workers)
 
 
@@ -138,8 +137,13 @@ def _measured(sources: Sequence[str], work: "partial[RankedModel]", workers: int
     if workers == 1:
         yield from map(work, sources)
         return
-    for source, result in in_processes(work, sources, workers):
+    for source, result in in_processes(partial(_quietly, work), sources, workers):
         yield RankedModel(source, "failed", reason=result.reason) if isinstance(result, Died) else result
+
+
+def _quietly(work: "partial[RankedModel]", source: str) -> RankedModel:
+    warnings.simplefilter("ignore")  # of other people's models: there may be hundreds
+    return work(source)
 
 
 def with_published(rows: Iterable[RankedModel], published: PublishedAccuracies) -> list[RankedModel]:
