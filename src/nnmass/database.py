@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,10 @@ from nnmass.errors import StoreError
 from nnmass.plain_text import plain
 
 _WAIT = 60.0  # seconds that a writer waits for another
+_NOT_WRITTEN = {
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY,
+}  # fmt: skip
 
 
 class Database:
@@ -22,10 +26,11 @@ class Database:
         application: SQLite's application id.
         version: of the tables.
         tables: statements that make them.
+        upgrades: statements that turn files of an older version into the next.
         create: whether it may be made.
 
     Raises:
-        StoreError: missing, damaged, or not such a file.
+        StoreError: missing, damaged, not such a file, or it cannot be made.
     """
 
     def __init__(
@@ -36,10 +41,12 @@ class Database:
         application: int,
         version: int,
         tables: Sequence[str],
+        upgrades: Mapping[int, Sequence[str]] | None = None,
         create: bool = True,
     ) -> None:
         self.path, self.name = Path(path), name
         self.application, self.version, self.tables = application, version, tuple(tables)
+        self.upgrades = upgrades or {}
         if not create and not self.path.is_file():
             raise StoreError(f"{self.path}: no such {name}")
         if self.path.exists() and not self.path.is_file():
@@ -53,32 +60,51 @@ class Database:
 
     @contextmanager
     def connect(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one transaction."""
+        """A connection for one transaction.
+
+        Raises:
+            StoreError: the file is damaged, or it cannot be read or written; says why.
+        """
         try:
-            connection = sqlite3.connect(self.path, timeout=_WAIT)
+            connection = self._opened()
             try:
+                connection.execute("PRAGMA trusted_schema = OFF")  # the file may be somebody else's
                 with connection:
                     yield connection
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: damaged, or not a {self.name} ({error})") from None
+            raise StoreError(f"{self.path}: {self._reason(error)}") from None
+
+    def _opened(self) -> sqlite3.Connection:
+        if _is_settled(self.path) and not os.access(self.path.parent, os.W_OK):
+            # Write-ahead mode needs a file beside this one, which can be neither made nor needed here.
+            return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", timeout=_WAIT, uri=True)
+        return sqlite3.connect(self.path, timeout=_WAIT)
+
+    def _reason(self, error: sqlite3.Error) -> str:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to it
+        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            return f"another program has it locked, for more than {_WAIT:.0f} s"
+        if code in _NOT_WRITTEN:
+            return f"cannot be read or written ({error}); what it held before is kept"
+        return f"damaged, or not a {self.name} ({error})"
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN")  # so that all three are read of one state, whoever else makes the file
+        connection.execute("BEGIN")  # so that all are read of one state, whoever else makes the file
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        kinds = {kind for (kind,) in connection.execute("SELECT type FROM sqlite_master")}
         connection.execute("COMMIT")
-        if application == 0 and tables == 0:
+        if application == 0 and not kinds:
             _write_ahead(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in self.tables:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {self.application}")
-            connection.execute(f"PRAGMA user_version = {self.version}")
+            self._write(connection, self.tables)
         elif application != self.application:
             raise StoreError(f"{self.path}: is a SQLite file, but not a {self.name}")
+        elif foreign := sorted(kinds - {"table", "index"}):
+            raise StoreError(f"{self.path}: holds a {foreign[0]}, which no {self.name} has")
+        elif version in self.upgrades:
+            self._write(connection, self.upgrades[version], after=version)
         elif version != self.version:
             raise StoreError(f"{self.path}: has version {version}, this program reads version {self.version}")
         else:
@@ -92,6 +118,22 @@ class Database:
         if found != expected:
             other = plain(min(found - expected, default="fewer tables"), limit=80)
             raise StoreError(f"{self.path}: is not a {self.name} as this program makes them: it holds {other}")
+
+    def _write(self, connection: sqlite3.Connection, statements: Sequence[str], *, after: int | None = None) -> None:
+        """Make the tables, or those of the version after another one, unless somebody else has done so meanwhile."""
+        connection.execute("BEGIN IMMEDIATE")
+        if after is not None and connection.execute("PRAGMA user_version").fetchone()[0] != after:
+            return
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {self.application}")
+        connection.execute(f"PRAGMA user_version = {self.version}")
+
+
+def _is_settled(path: Path) -> bool:
+    """Whether a file holds everything: nothing is in a log beside it that belongs to it."""
+    log = Path(f"{path}-wal")
+    return path.is_file() and not (log.exists() and log.stat().st_size)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

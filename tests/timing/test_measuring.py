@@ -83,8 +83,11 @@ def test_a_table_is_filled_once_and_goes_on_where_it_was(tmp_path):
     assert kept == len(set(pieces)) > 0
     again = LatencyTable(table.path)
     known = {piece: again.timing(piece) for piece in set(pieces)}
-    assert fill_table(again, pieces, seconds=0.001) == 0
-    assert {piece: again.timing(piece) for piece in set(pieces)} == known
+    shaken = again.unstable()  # this machine may be busy: what is not steady is measured again
+    assert fill_table(again, pieces, seconds=0.001) == len(shaken)
+    assert {piece: again.timing(piece) for piece in set(pieces) - {*shaken}} == {
+        piece: timing for piece, timing in known.items() if piece not in shaken
+    }
     assert again.predict(spec).total_ms > 0
 
 
@@ -114,8 +117,11 @@ def test_whole_networks_are_measured(spec):
 def test_a_module_needs_shapes_and_time():
     with pytest.raises(InvalidValueError, match="input_shapes are missing"):
         measure_latency(nn.Linear(2, 2), conditions())
-    with pytest.raises(InvalidValueError, match="seconds must be positive, got 0"):
+    with pytest.raises(InvalidValueError, match="seconds must be positive and at most 3600, got 0"):
         measure_latency(nn.Linear(2, 2), conditions(), [(2,)], seconds=0)
+    for seconds in (-1, float("nan"), float("inf"), 1e9):
+        with pytest.raises(InvalidValueError, match=f"at most 3600, got {seconds}"):
+            measure_latency(nn.Linear(2, 2), conditions(), [(2,)], seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +130,7 @@ def test_a_module_needs_shapes_and_time():
         ({"engine": "abacus"}, "engine must be one of eager, compile, onnxruntime, got 'abacus'"),
         ({"threads": 0}, "threads must be at least 1, got 0"),
         ({"batch": 0}, "batch must be at least 1, got 0"),
+        ({"threads": 10**9}, "threads must be at most [0-9]+, got 1000000000: this machine has [0-9]+ cores"),
     ],
 )
 def test_conditions_that_do_not_exist_are_refused(options, message):
@@ -138,21 +145,6 @@ def test_threads_are_put_back_after_an_error():
     with pytest.raises(ZeroDivisionError), threads_set(before + 1):
         _ = 1 / 0
     assert torch.get_num_threads() == before
-
-
-class Slowing(Yardstick):
-    """A machine that is at half its usual speed."""
-
-    def now(self):
-        return 2.0
-
-
-def test_measurements_are_stated_for_the_usual_speed():
-    timed = Slowing(usual_ms=1.0).time(lambda: sum(range(20_000)), 0.01)
-    plain = Slowing(usual_ms=2.0).time(lambda: sum(range(20_000)), 0.01)
-    assert timed.median_ms == pytest.approx(plain.median_ms / 2, rel=0.5)
-    both = Slowing(usual_ms=1.0).time_in_turn([lambda: sum(range(20_000)), lambda: None], 0.01)
-    assert both[0].median_ms > both[1].median_ms
 
 
 def test_the_usual_speed_is_that_of_the_first_look():

@@ -16,7 +16,8 @@ from nnmass.errors import LatencyError
 from nnmass.latency.blocks import KINDS, Block, blocks_of
 
 _APPLICATION = 0x6E6E6C74  # "nnlt", in the header of the file
-_VERSION = 1
+_VERSION = 2
+_UNSTABLE = "unstable TEXT NOT NULL DEFAULT ''"
 _INTERPOLATED = {"dense_layer": ("inputs",), "linear": ("inputs", "skips")}
 """Kinds whose latency is interpolated along a size; what else changes with it is left out of the look-up."""
 
@@ -52,6 +53,8 @@ class Timing(NamedTuple):
         p90_ms: ninetieth percentile.
         p99_ms: ninety-ninth percentile.
         repeats: how many were timed.
+        unstable: why the times cannot be trusted: they differed too much, or the machine was at another speed; empty
+            where they can.
     """
 
     median_ms: float
@@ -59,6 +62,7 @@ class Timing(NamedTuple):
     p90_ms: float
     p99_ms: float
     repeats: int
+    unstable: str = ""
 
 
 class Prediction(NamedTuple):
@@ -67,10 +71,12 @@ class Prediction(NamedTuple):
     Attributes:
         total_ms: milliseconds.
         blocks: per block its milliseconds.
+        unstable: those of the blocks whose measurement cannot be trusted, each once.
     """
 
     total_ms: float
     blocks: tuple[tuple[Block, float], ...]
+    unstable: tuple[Block, ...] = ()
 
 
 class LatencyTable:
@@ -115,8 +121,9 @@ class LatencyTable:
         """Keep the latency of a block; one that is there already is replaced."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         row = (*astuple(self.conditions), block.kind, json.dumps(block.sizes), *timing, now)
+        names = ", ".join((*(field.name for field in _FIELDS), "kind", "sizes", *Timing._fields, "measured_at"))
         with self._database.connect() as connection:
-            connection.execute(f"INSERT OR REPLACE INTO blocks VALUES ({', '.join('?' * len(row))})", row)
+            connection.execute(f"INSERT OR REPLACE INTO blocks ({names}) VALUES ({', '.join('?' * len(row))})", row)
         self._known[block] = timing
         self._curves.clear()
 
@@ -163,13 +170,19 @@ class LatencyTable:
             LatencyError: a block of it was not measured.
         """
         parts = tuple((block, self._latency(block)) for block in blocks_of(spec))
-        return Prediction(sum(ms for _, ms in parts), parts)
+        blocks = dict.fromkeys(block for block, _ in parts)
+        unstable = tuple(block for block in blocks if (known := self.timing(block)) and known.unstable)
+        return Prediction(sum(ms for _, ms in parts), parts, unstable)
+
+    def unstable(self) -> list[Block]:
+        """Blocks whose measurement cannot be trusted."""
+        return [block for block, timing in self._known.items() if timing.unstable]
 
     def _read(self) -> None:
         where = " AND ".join(f"{field.name} = ?" for field in _FIELDS)
         with self._database.connect() as connection:
             rows = connection.execute(
-                f"SELECT kind, sizes, median_ms, p10_ms, p90_ms, p99_ms, repeats FROM blocks WHERE {where}",
+                f"SELECT kind, sizes, {', '.join(Timing._fields)} FROM blocks WHERE {where}",
                 astuple(self.conditions),
             ).fetchall()
             speed = connection.execute(
@@ -215,10 +228,10 @@ _FIELDS = fields(Conditions)
 def _open(path: str | os.PathLike[str], *, create: bool) -> Database:
     keys = ", ".join(f"{field.name} {'INTEGER' if field.type is int else 'TEXT'} NOT NULL" for field in _FIELDS)
     names = ", ".join(field.name for field in _FIELDS)
-    times = ", ".join(f"{name} REAL NOT NULL" for name in Timing._fields[:-1])
+    times = ", ".join(f"{name} REAL NOT NULL" for name in Timing._fields if name.endswith("_ms"))
     blocks = (
         f"CREATE TABLE IF NOT EXISTS blocks ({keys}, kind TEXT NOT NULL, sizes TEXT NOT NULL, {times}, "
-        f"repeats INTEGER NOT NULL, measured_at TEXT NOT NULL, PRIMARY KEY ({names}, kind, sizes))"
+        f"repeats INTEGER NOT NULL, measured_at TEXT NOT NULL, {_UNSTABLE}, PRIMARY KEY ({names}, kind, sizes))"
     )
     speeds = f"CREATE TABLE IF NOT EXISTS speeds ({keys}, usual_ms REAL NOT NULL, PRIMARY KEY ({names}))"
     return Database(
@@ -227,6 +240,7 @@ def _open(path: str | os.PathLike[str], *, create: bool) -> Database:
         application=_APPLICATION,
         version=_VERSION,
         tables=[blocks, speeds],
+        upgrades={1: [f"ALTER TABLE blocks ADD COLUMN {_UNSTABLE}"]},
         create=create,
     )
 

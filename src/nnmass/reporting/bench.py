@@ -19,8 +19,9 @@ def bench_rows(found: Bench) -> TextTable:
     rows = []
     for block, group in groupby(found.prediction.blocks, key=lambda pair: pair[0]):
         taken = [ms for _, ms in group]
-        rows.append((str(block), str(len(taken)), f"{sum(taken):.3f}", f"{sum(taken) / total:.1%}"))
-    return ("block", "times", "ms", "share"), rows
+        steady = "not steady" if block in found.prediction.unstable else ""
+        rows.append((str(block), str(len(taken)), f"{sum(taken):.3f}", f"{sum(taken) / total:.1%}", steady))
+    return ("block", "times", "ms", "share", ""), rows
 
 
 def bench_summary(found: Bench) -> list[str]:
@@ -31,8 +32,16 @@ def bench_summary(found: Bench) -> list[str]:
         f"{timing.p99_ms:.2f}; {timing.repeats} repeats)",
         f"on {found.conditions}",
     ]
+    if timing.unstable:
+        lines.append(f"not steady: {timing.unstable}; measure again when the machine does less")
     if found.prediction is not None:
         lines.append(f"predicted from its blocks: {found.prediction.total_ms:.2f} ms ({found.relative_error:+.1%})")
+        if found.prediction.unstable:
+            kinds = len({block for block, _ in found.prediction.blocks})
+            lines.append(
+                f"{len(found.prediction.unstable)} of its {kinds} blocks were not steady; the same command measures "
+                "them again"
+            )
     memory = []
     if found.peak_bytes is not None:
         memory.append(f"{found.peak_bytes / 1e6:.2f} MB held at most in a forward pass of one input")

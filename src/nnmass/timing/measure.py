@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-import torch
 from torch import nn
 
 from nnmass.architectures import Specification
 from nnmass.errors import InvalidValueError
 from nnmass.latency import Block, Conditions, LatencyTable, Timing
 from nnmass.timing.engines import Call, prepared, threads_set
+from nnmass.timing.inputs import InputType
 from nnmass.timing.modules import module_of
-from nnmass.timing.yardstick import Yardstick
+from nnmass.timing.norms import settled
+from nnmass.timing.yardstick import Yardstick, in_turn
 
 Progress = Callable[[int, int], None]
 """Told of what is done and of all there is to do."""
@@ -26,6 +27,7 @@ def measure_latency(
     where: Conditions,
     input_shapes: Sequence[tuple[int, ...]] | None = None,
     *,
+    input_types: Sequence[InputType] = (),
     seconds: float = SECONDS,
     yardstick: Yardstick | None = None,
 ) -> Timing:
@@ -35,21 +37,25 @@ def measure_latency(
         model: a module in evaluation mode, or a specification, which is built for it.
         where: engine, threads and batch (`conditions`).
         input_shapes: of the inputs, without the batch; a specification knows its own.
-        seconds: to spend on repeats.
-        yardstick: says for which speed of the machine the result is stated; None: that of now.
+        input_types: of the inputs: ``"int"`` for tokens, ``"bool"`` for masks; by default the module's precision.
+        seconds: to spend on repeats; some times as long where the machine is not steady.
+        yardstick: says for which speed of the machine the result is stated; None: that of now, as it was measured.
+
+    Returns:
+        Its ``unstable`` says why the times cannot be trusted, where they cannot.
 
     Raises:
-        InvalidValueError: no shapes for a module, or no time.
+        InvalidValueError: no shapes for a module, no time, or more than an hour.
+        ModelError: the forward pass fails.
     """
-    if seconds <= 0:
-        raise InvalidValueError(f"seconds must be positive, got {seconds}")
     if isinstance(model, Specification):
         input_shapes = [model.input_shape]
         model = settled(model.build(), [model.input_shape])
     if input_shapes is None:
         raise InvalidValueError("input_shapes are missing: the shapes of the inputs, such as [(3, 224, 224)]")
     with threads_set(where.threads):
-        return (yardstick or Yardstick()).time(prepared(model, input_shapes, where), seconds)
+        call = prepared(model, input_shapes, where, input_types)
+        return yardstick.time(call, seconds) if yardstick else in_turn([call], seconds)[0]
 
 
 def fill_table(
@@ -60,7 +66,8 @@ def fill_table(
     In PyTorch blocks are run one after the other, some at a time and over and over, so that each finds the caches about
     as it would in a network.  ONNX Runtime gives every block memory of its own, which such rounds would find colder
     than a network's: there each is repeated by itself.  There are two passes, and the faster result counts: whatever
-    else the machine does only slows.  Every group is kept as soon as it is measured.
+    else the machine does only slows.  Every group is kept as soon as it is measured, and marked where its times cannot
+    be trusted.
 
     Args:
         table: its conditions say how.
@@ -69,9 +76,9 @@ def fill_table(
         progress: told of measured blocks, each counted once a pass.
 
     Returns:
-        How many were measured; those that were there already are not measured again.
+        How many were measured; those that were there already are measured again only where they were unstable.
     """
-    wanted = [block for block in _with_between(blocks) if table.timing(block) is None]
+    wanted = [block for block in _with_between(blocks) if (known := table.timing(block)) is None or known.unstable]
     groups = [wanted[start : start + _GROUP] for start in range(0, len(wanted), _GROUP)]
     done = 0
     with threads_set(table.conditions.threads):
@@ -89,12 +96,16 @@ def fill_table(
                 timings = yardstick.time_in_turn(calls, seconds * len(calls))
             for block, timing in zip(group, timings, strict=True):
                 known = table.timing(block)
-                if known is None or timing.median_ms < known.median_ms:
+                if known is None or _trust(timing) < _trust(known):
                     table.add(block, timing)
             done += len(group)
     if progress is not None:
         progress(done, done)
     return len(wanted)
+
+
+def _trust(timing: Timing) -> tuple[bool, float]:
+    return bool(timing.unstable), timing.median_ms
 
 
 def yardstick_of(table: LatencyTable) -> Yardstick:
@@ -104,27 +115,6 @@ def yardstick_of(table: LatencyTable) -> Yardstick:
         if table.usual_ms is None:
             table.set_usual_ms(yardstick.settle())
     return yardstick
-
-
-def settled(network: nn.Module, shapes: Sequence[tuple[int, ...]]) -> nn.Module:
-    """Give norms statistics of data, without which activations of an untrained network vanish or overflow.
-
-    Numbers that underflow or overflow take longer.
-
-    Args:
-        network: its running statistics are replaced; put into evaluation mode.
-        shapes: of its inputs, without the batch.
-    """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    if norms:
-        generator = torch.Generator().manual_seed(0)
-        for norm in norms:
-            norm.momentum = 1.0
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            network.train()(*(torch.randn((4, *shape), generator=generator) for shape in shapes))
-        for norm in norms:
-            norm.momentum = 0.1
-    return network.eval()
 
 
 def _with_between(blocks: Iterable[Block]) -> list[Block]:

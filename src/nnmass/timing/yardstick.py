@@ -1,7 +1,9 @@
-"""A fixed piece of work that tells how fast the machine is right now.
+"""Timing that says whether it can be trusted, on a machine that does other things too.
 
-Processors change their clock, and other programs take turns: the same network can take half as long again for some
-seconds.  Timing the same convolution just before and after each measurement shows that, and takes it out.
+Whatever else a machine does only slows what is timed, and comes and goes.  So a call is timed in several series, until
+the two fastest agree; what is stated lies between them, and is never less than what was measured by more than a bounded
+correction: processors change their clock, and a fixed convolution, timed beside the series of a latency table, tells by
+how much.
 """
 
 import time
@@ -13,13 +15,45 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from nnmass.errors import InvalidValueError
 from nnmass.latency import Timing
 
+Clock = Callable[[], float]
+"""Seconds from some beginning."""
+
 _RUNS = 7
-_STEADY = 0.06
-_TRIES = 6
-_LEAST_REPEATS, _MOST_REPEATS = 5, 200
+_LOOKS = 15
+_LEAST_REPEATS, _MOST_REPEATS = 3, 200  # of a series
 _WARM_UP = 2
+_MOST_SERIES = 12
+_LONGER = 8  # times the seconds that were asked for, at most, where the machine is not steady
+_AGREEMENT = 0.1  # by which the two fastest series may differ
+_SPREAD = 2.0  # of the 90th to the 10th percentile
+_CORRECTION = 1.3  # for the machine's speed, at most
+MOST_SECONDS = 3600.0
+
+
+@dataclass
+class Series:
+    """Repeats of one call, one after the other.
+
+    Attributes:
+        taken: milliseconds of each.
+        speed: of the machine meanwhile, relative to its usual; 1 where nobody asked.
+    """
+
+    taken: list[float]
+    speed: float = 1.0
+
+    @property
+    def stated(self) -> list[float]:
+        """Milliseconds at the usual speed, as far as that is corrected for."""
+        return [ms * min(max(self.speed, 1 / _CORRECTION), _CORRECTION) for ms in self.taken]
+
+    @property
+    def median(self) -> float:
+        """Median at the usual speed."""
+        return float(np.median(self.stated))
 
 
 @dataclass
@@ -28,9 +62,11 @@ class Yardstick:
 
     Attributes:
         usual_ms: at the speed that measurements are stated for; None: what it takes first.
+        clock: that everything is timed by.
     """
 
     usual_ms: float | None = None
+    clock: Clock = time.perf_counter
     _generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
 
     @cached_property
@@ -39,82 +75,104 @@ class Yardstick:
         return draw((1, 64, 32, 32), generator=self._generator), draw((64, 64, 3, 3), generator=self._generator)
 
     def now(self) -> float:
-        """Milliseconds that it takes now."""
+        """Milliseconds that it takes now, at best: what interrupts it is no speed."""
         x, weight = self._work
-        taken = []
         with torch.inference_mode():
-            for _ in range(_RUNS):
-                start = time.perf_counter()
-                F.conv2d(x, weight, padding=1)
-                taken.append(1e3 * (time.perf_counter() - start))
-        return float(np.median(taken))
+            return min(_once(lambda: F.conv2d(x, weight, padding=1), self.clock) for _ in range(_RUNS))
 
     def settle(self) -> float:
         """The usual speed; if it is not known yet, the median over some looks."""
         if self.usual_ms is None:
             self.now()
-            self.usual_ms = float(np.median([self.now() for _ in range(15)]))
+            self.usual_ms = float(np.median([self.now() for _ in range(_LOOKS)]))
         return self.usual_ms
 
     def time(self, call: Callable[[], object], seconds: float) -> Timing:
-        """Time a call, stated for the usual speed.
-
-        A measurement in whose midst the speed changed is taken again, a few times.
-
-        Args:
-            call: to time; warmed up first.
-            seconds: to spend on repeats.
-        """
-        usual = self.settle()
-        for _ in range(_WARM_UP):
-            call()
-        kept: list[tuple[float, Timing]] = []
-        for _ in range(_TRIES):
-            before, taken, after = self.now(), _repeats(call, seconds), self.now()
-            change = abs(after / before - 1)
-            kept.append((change, _stated(taken, 2 * usual / (before + after))))
-            if change <= _STEADY:
-                break
-        return min(kept, key=lambda pair: pair[0])[1]
+        """Time a call, stated for the usual speed; see `time_in_turn`."""
+        return self.time_in_turn([call], seconds)[0]
 
     def time_in_turn(self, calls: Sequence[Callable[[], object]], seconds: float) -> list[Timing]:
         """Time several calls, one after the other and over and over, stated for the usual speed.
 
-        Every round is stated for the speed at its own time.
-
         Args:
             calls: to time; warmed up first.
-            seconds: to spend on rounds.
+            seconds: to spend on rounds; up to some times as long where the machine is not steady.
         """
-        usual = self.settle()
-        for call in calls:
-            for _ in range(_WARM_UP):
-                call()
-        rounds: list[list[float]] = []
-        end = time.perf_counter() + seconds
-        before = self.now()
-        while len(rounds) < _LEAST_REPEATS or (time.perf_counter() < end and len(rounds) < _MOST_REPEATS):
-            taken = [_once(call) for call in calls]
-            after = self.now()
-            rounds.append([ms * 2 * usual / (before + after) for ms in taken])
-            before = after
-        return [_stated(list(taken), 1.0) for taken in zip(*rounds, strict=True)]
+        return in_turn(calls, seconds, clock=self.clock, speed=lambda: self.settle() / self.now())
 
 
-def _once(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return 1e3 * (time.perf_counter() - start)
+def in_turn(
+    calls: Sequence[Callable[[], object]],
+    seconds: float,
+    *,
+    clock: Clock = time.perf_counter,
+    speed: Callable[[], float] | None = None,
+) -> list[Timing]:
+    """Time several calls, one after the other and over and over, in series until the two fastest of each call agree.
+
+    Args:
+        calls: to time; warmed up first.
+        seconds: to spend; up to some times as long where series do not agree.
+        clock: that is looked at.
+        speed: of the machine, relative to its usual; looked at before and after each series.
+
+    Returns:
+        Of each call the two fastest series together; where they cannot be trusted the result says why.
+
+    Raises:
+        InvalidValueError: no time, or more than an hour.
+    """
+    if not 0 < seconds <= MOST_SECONDS:
+        raise InvalidValueError(f"seconds must be positive and at most {MOST_SECONDS:g}, got {seconds}")
+    for call in calls:
+        for _ in range(_WARM_UP):
+            call()
+    found: list[list[Series]] = [[] for _ in calls]
+    began = clock()
+    before = speed() if speed else 1.0
+    for k in range(_MOST_SERIES):
+        taken = _rounds(calls, seconds / 2, clock)
+        after = speed() if speed else 1.0
+        for series, own in zip(found, taken, strict=True):
+            series.append(Series(own, (before + after) / 2))
+        before = after
+        if k and (clock() - began > _LONGER * seconds or not any(_stated(series).unstable for series in found)):
+            break
+    return [_stated(series) for series in found]
 
 
-def _repeats(call: Callable[[], object], seconds: float) -> list[float]:
-    taken: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(taken) < _LEAST_REPEATS or (time.perf_counter() < end and len(taken) < _MOST_REPEATS):
-        taken.append(_once(call))
+def _rounds(calls: Sequence[Callable[[], object]], seconds: float, clock: Clock) -> list[list[float]]:
+    """Milliseconds of each call, in rounds."""
+    taken: list[list[float]] = [[] for _ in calls]
+    end = clock() + seconds
+    while len(taken[0]) < _LEAST_REPEATS or (clock() < end and len(taken[0]) < _MOST_REPEATS):
+        for own, call in zip(taken, calls, strict=True):
+            own.append(_once(call, clock))
     return taken
 
 
-def _stated(taken: list[float], factor: float) -> Timing:
-    p10, median, p90, p99 = (float(q) for q in factor * np.quantile(taken, [0.1, 0.5, 0.9, 0.99]))
-    return Timing(median, p10, p90, p99, len(taken))
+def _once(call: Callable[[], object], clock: Clock) -> float:
+    start = clock()
+    call()
+    return 1e3 * (clock() - start)
+
+
+def _stated(series: Sequence[Series]) -> Timing:
+    """The two fastest series together."""
+    fastest = sorted(series, key=lambda one: one.median)[:2]
+    values = [ms for one in fastest for ms in one.stated]
+    p10, median, p90, p99 = (float(q) for q in np.quantile(values, [0.1, 0.5, 0.9, 0.99]))
+    return Timing(median, p10, p90, p99, len(values), _unstable(fastest, p10, p90))
+
+
+def _unstable(fastest: Sequence[Series], p10: float, p90: float) -> str:
+    """Why the fastest series cannot be trusted; empty where they can."""
+    speeds = [one.speed for one in fastest if not 1 / _CORRECTION <= one.speed <= _CORRECTION]
+    if speeds:
+        return f"the machine ran at {speeds[0]:.0%} of its usual speed"
+    one, other = (series.median for series in fastest)
+    if other > (1 + _AGREEMENT) * one:
+        return f"its two fastest series differ by {other / one - 1:.0%}"
+    if p90 > _SPREAD * p10:
+        return f"the middle 80 % of its times spread by a factor of {p90 / p10:.1f}"
+    return ""
