@@ -66,3 +66,37 @@ def test_a_mistake_is_one_clear_line(nnmass, tmp_path, monkeypatch, arguments, c
     assert result.code == code
     assert re.search(message, " ".join(result.err.replace("│", " ").split()))
     assert result.err.count("\n") == 1
+
+
+GREY = "from torch import nn\ndef grey():\n    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten())\n"
+TOKENS = "from torch import nn\ndef tokens():\n    return nn.Embedding(9, 4)\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "sizes"),
+    [(GREY, "grey", "2,1,8,8"), (TOKENS, "tokens", "3,16:int"), (GREY, "grey", "1,1,8,8:float")],
+)
+def test_sizes_of_inputs_are_given(nnmass, tmp_path, code, name, sizes):
+    path = tmp_path / "m.py"
+    path.write_text(code)
+    values = nnmass("bench", f"{path}:{name}", *QUICK, "--input-size", sizes, "--json").json()
+    assert values["conditions"]["batch"] == int(sizes[0])
+    assert values["latency"]["median_ms"] > 0
+    both = nnmass("bench", f"{path}:{name}", *QUICK, "--input-size", sizes, "--batch", 7)
+    assert both.code == 1
+    assert "the first number of every input's size must be the batch, 7" in both.err
+
+
+def test_what_is_not_steady_says_so(nnmass, spec, tmp_path, monkeypatch):
+    """The clock of a busy machine is made up, since a real one is busy or not as it likes."""
+    table = tmp_path / "latency.sqlite"
+    monkeypatch.setattr("nnmass.timing.yardstick._SPREAD", 0.0)
+    monkeypatch.setattr("nnmass.timing.yardstick._AGREEMENT", 10.0)
+    monkeypatch.setattr("nnmass.timing.yardstick._CORRECTION", 1e9)
+    result = nnmass("bench", spec, *QUICK, "--table", table)
+    assert "not steady: the middle 80 % of its times spread by a factor of" in result.out
+    assert "5 of its 5 blocks were not steady" in result.out
+    values = nnmass("bench", spec, *QUICK, "--table", table, "--json").json()
+    assert all(block["unstable"] for block in values["blocks"])
+    assert "spread" in values["latency"]["unstable"]
+    assert len(LatencyTable(table).unstable()) == 5

@@ -228,8 +228,8 @@ def test_a_recipe_that_is_none(nnmass, reference, tmp_path, content, message):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--address", "here:1"), 2, "Invalid value for --address: is for --engine ray"),
-        (("--gpus-per-trial", "0.5"), 2, "Invalid value for --gpus-per-trial: is for --engine ray"),
+        (("--address", "here:1"), 2, "--address only works with --engine ray"),
+        (("--gpus-per-trial", "0.5"), 2, "--gpus-per-trial only works with --engine ray"),
         (("--engine", "ray", "--cpus-per-trial", "0"), 2, "must be a whole number from 1 to 1,024, got '0'"),
         (
             ("--engine", "ray", "--address", "127.0.0.1:1"),

@@ -1,5 +1,7 @@
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -143,3 +145,29 @@ def test_two_writers_lose_nothing(tmp_path):
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, path, str(start)]) for start in (1, 41)]
     assert [writer.wait() for writer in writers] == [0, 0]
     assert len(LatencyTable(path)) == 80
+
+
+def test_what_was_not_steady_is_kept_as_such(tmp_path):
+    table = LatencyTable(tmp_path / "t.sqlite", HERE, create=True)
+    spec = DenseMLP(width=8, depth=3, max_skips=20, in_features=64)
+    first, *rest = blocks_of(spec)
+    table.add(first, timing(1.0)._replace(unstable="its times spread"))
+    for piece in rest:
+        table.add(piece, timing(1.0))
+    again = LatencyTable(table.path)
+    assert again.timing(first).unstable == "its times spread"
+    assert again.unstable() == [first]
+    assert again.predict(spec).unstable == (first,)
+
+
+def test_a_table_of_the_first_version_is_read(tmp_path):
+    table = LatencyTable(tmp_path / "t.sqlite", HERE, create=True)
+    piece = block("dense_second", 0, 8, 16)
+    table.add(piece, timing(2.0))
+    with closing(sqlite3.connect(table.path)) as connection:
+        connection.execute("ALTER TABLE blocks DROP COLUMN unstable")
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    assert LatencyTable(table.path).timing(piece) == timing(2.0)
+    LatencyTable(table.path).add(piece, timing(3.0)._replace(unstable="x"))
+    assert LatencyTable(table.path).unstable() == [piece]

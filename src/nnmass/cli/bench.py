@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nnmass.cli import options as o
+from nnmass.cli.input_sizes import input_size_and_type
 from nnmass.cli.output import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def bench(
+    context: typer.Context,
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help=o.MODEL_HELP)] = None,
     space: Annotated[
         str | None, typer.Option(metavar="SPACE", help="Fill the table for a design space (JSON, or a family) instead.")
@@ -24,38 +26,66 @@ def bench(
     threads: Annotated[
         int | None, o.whole(high=1_024, help="Threads of one operator; default: as many as PyTorch takes.")
     ] = None,
-    batch: Annotated[int, o.whole(high=65_536, help="Inputs at once.")] = 1,
+    batch: Annotated[
+        int | None, o.whole(high=65_536, help="Inputs at once; default: 1, or as --input-size says.")
+    ] = None,
     table: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="SQLite file of measured blocks; made where it is missing.")
     ] = None,
     seconds: Annotated[
         float, o.real(low=0.001, high=3_600, help="To spend on the repeats of each block and network.")
     ] = 0.25,
+    input_size: Annotated[
+        list[Any] | None,
+        typer.Option(
+            parser=input_size_and_type,
+            metavar="SIZE[:TYPE]",
+            help="1,3,224,224: the batch first; once per input of the model. 1,128:int for token ids, :bool for masks.",
+        ),
+    ] = None,
     image_size: o.ImageSizeOption = None,
     as_json: o.JsonOption = False,
 ) -> None:
     """Measure a network's latency, whole and block by block, and its memory; or fill a latency table for a space.
 
-    With --table every block is kept as soon as it is measured, and not measured again.  A table is of one machine,
-    engine, number of threads and batch; nnmass design and compress read it with --latency.
+    With --table every block is kept as soon as it is measured, and measured again only where its times were not steady.
+    A table is of one machine, engine, number of threads and batch; nnmass design and compress read it with --latency.
 
     Example: nnmass bench --space MobileNetV2 --table latency.sqlite
     """
     from nnmass.latency import LatencyTable
-    from nnmass.timing import conditions
+    from nnmass.provenance import provenance
+    from nnmass.timing import bench_source, conditions
 
     if (model is None) == (space is None):
         raise typer.BadParameter("name a MODEL, or a --space", param_hint="MODEL")
     if space is not None and table is None:
         raise typer.BadParameter("--space needs a --table to fill", param_hint="--table")
-    where = conditions(engine, threads=threads, batch=batch)
+    if space is not None:
+        o.refuse(context, {"input_size", "image_size"}, "is for a MODEL: a space knows the size of its input")
+    sizes, types = [size for size, _ in input_size or ()], [kind for _, kind in input_size or ()]
+    where = conditions(engine, threads=threads, batch=batch or (sizes[0][0] if sizes else 1))
     opened = None if table is None else LatencyTable(table, where, create=True)
     if space is not None:
         assert opened is not None
         _fill(space, opened, seconds, as_json=as_json)
         return
     assert model is not None
-    _bench(model, where, opened, seconds, image_size, as_json=as_json)
+    with progress_bar(f"latency of {model}", unit="blocks") as progress:
+        found = bench_source(
+            model,
+            where,
+            table=opened,
+            seconds=seconds,
+            image_size=image_size,
+            input_sizes=sizes,
+            input_types=types if any(types) else (),
+            progress=progress,
+        )
+    if as_json:
+        print_json(found.to_dict() | {"provenance": provenance()})
+        return
+    _show(found)
 
 
 def _fill(space: str, table: "LatencyTable", seconds: float, *, as_json: bool) -> None:
@@ -65,25 +95,14 @@ def _fill(space: str, table: "LatencyTable", seconds: float, *, as_json: bool) -
     blocks = space_of(space).blocks()
     with progress_bar(f"latencies of {space}", unit="blocks") as progress:
         measured = fill_table(table, blocks, seconds=seconds, progress=progress)
+    unstable = len(table.unstable())
     found = {"table": str(table.path), "conditions": str(table.conditions), "measured": measured, "blocks": len(table)}
     if as_json:
-        print_json(found)
+        print_json(found | {"unstable": unstable})
         return
     say(f"{measured} blocks measured; {table.path} holds {len(table)} of {table.conditions}")
-
-
-def _bench(
-    model: str, where: Any, table: "LatencyTable | None", seconds: float, image_size: int | None, *, as_json: bool
-) -> None:
-    from nnmass.provenance import provenance
-    from nnmass.timing import bench_source
-
-    with progress_bar(f"latency of {model}", unit="blocks") as progress:
-        found = bench_source(model, where, table=table, seconds=seconds, image_size=image_size, progress=progress)
-    if as_json:
-        print_json(found.to_dict() | {"provenance": provenance()})
-        return
-    _show(found)
+    if unstable:
+        say(f"{unstable} of them were not steady; the same command measures them again")
 
 
 def _show(found: "Bench") -> None:

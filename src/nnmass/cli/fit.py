@@ -10,6 +10,7 @@ from nnmass.cli.output import percent, print_json, print_table, say
 
 
 def fit(
+    context: typer.Context,
     store: Annotated[Path, typer.Argument(help="SQLite file that a sweep wrote.")],
     data: Annotated[str | None, typer.Option(help="Only the runs on this data set.")] = None,
     predict: Annotated[
@@ -29,6 +30,8 @@ def fit(
     from nnmass.reporting import accuracy_figure, comparison_rows, save
     from nnmass.sweeps import RunStore, seed_means
 
+    if not predict:
+        o.refuse(context, {"level", "extrapolate"}, "is for --predict")
     runs = RunStore(store, create=False).runs(data=data)
     comparison = compare(seed_means(runs), seed=seed)
     predictions = [

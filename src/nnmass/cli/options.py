@@ -35,6 +35,8 @@ def size(text: str) -> tuple[int, ...]:
 
 
 LARGEST_SEED = 2**63 - 1
+_SEGMENTED = ("linear", "circle")
+_MADE = ("digits", *_SEGMENTED)
 MODEL_HELP = (
     "timm:NAME or torchvision:NAME; FILE.py:NAME, a module or a function without arguments (runs the code of that "
     "file); FILE.pt2, a torch.export program; FILE.onnx; or FILE.json, a specification."
@@ -125,6 +127,18 @@ def refuse(context: typer.Context, names: "Collection[str]", because: str) -> No
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in names and source is not None and source.name == "COMMANDLINE":
             raise UnusedOption(f"{parameter.opts[0]} {because}", context)
+
+
+def refuse_of_data(context: typer.Context, data: str) -> None:
+    """Refuse the options of other data than this.
+
+    Raises:
+        BadParameter: ``--segments`` without segments, or ``--data-root`` of data that is in no folder.
+    """
+    if data not in _SEGMENTED:
+        refuse(context, {"segments"}, f"is for linear and circle, not for {data}")
+    if data in _MADE:
+        refuse(context, {"data_root"}, f"is for data in files; {data} needs none")
 
 
 class UnusedOption(typer.BadParameter):

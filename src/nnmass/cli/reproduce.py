@@ -50,11 +50,26 @@ EXPERIMENTS: dict[Experiment, experiments.Experiment] = {
     Experiment.IMAGENET_PUBLISHED: experiments.imagenet_published,
 }
 WITHOUT_DATA = {Experiment.IMAGENET_PUBLISHED}
+_OF_ISOMETRY = {"epochs", "workers"}, "is for experiments that train; this one measures networks one by one"
+UNUSED: dict[Experiment, tuple[set[str], str]] = {
+    Experiment.ISOMETRY_MLP: _OF_ISOMETRY,
+    Experiment.ISOMETRY_CNN: _OF_ISOMETRY,
+    Experiment.IMAGENET_PUBLISHED: (
+        {"scale", "data", "seeds", "epochs", "segments"},
+        "is for experiments that train; this one reads a table",
+    ),
+    Experiment.LIST: (
+        {"scale", "data", "out", "seeds", "epochs", "data_root", "segments", "workers"},
+        "is for an experiment; list only lists them",
+    ),
+}
+"""Options that an experiment does not use, and why."""
 _DATA = "digits"
 _SMOKE = {"seeds": 2, "epochs": 1}
 
 
 def reproduce(
+    context: typer.Context,
     experiment: Annotated[Experiment, typer.Argument(help="Which experiment; list shows those on images.")],
     scale: Annotated[
         Scale | None, typer.Option(help="smoke: a minute on two cores; small: an hour or two; full: as published.")
@@ -103,14 +118,18 @@ def reproduce(
     from nnmass import atomic
     from nnmass.provenance import provenance
 
+    on_images = experiment not in EXPERIMENTS and experiment is not Experiment.LIST
+    unused, because = UNUSED.get(experiment, ((), ""))
+    o.refuse(context, unused, because)
     if experiment is Experiment.LIST:
         _list(as_json=as_json)
         return
-    if experiment in WITHOUT_DATA and (data, seeds, epochs, scale) != (None, None, None, None):
-        raise typer.BadParameter(f"{experiment} trains nothing, and takes no --data, --seeds, --epochs or --scale")
-    on_images = experiment not in EXPERIMENTS
+    if not on_images and scale not in (None, Scale.SMOKE):
+        o.refuse(context, {"scale"}, f"of {experiment} is smoke, or as published without this option")
     size = scale or Scale.SMALL
     used = data or (image_experiments.data_of(experiment.value, size.value) if on_images else _DATA)
+    if experiment not in WITHOUT_DATA:
+        o.refuse_of_data(context, used)
     name = experiment if experiment in WITHOUT_DATA else f"{experiment}-{Path(used).name}"
     smoke = _SMOKE if size is Scale.SMOKE and not on_images else {}
     request = Request(

@@ -9,6 +9,7 @@ import typer
 
 from nnmass.cli import options as o
 from nnmass.cli.output import print_json, progress_bar, say
+from nnmass.errors import first_line
 
 
 class SweepEngine(StrEnum):
@@ -19,6 +20,7 @@ class SweepEngine(StrEnum):
 
 
 def sweep(
+    context: typer.Context,
     base: Annotated[Path, typer.Option(help="JSON file of the specification that is varied.")],
     store: Annotated[Path, typer.Option(help="SQLite file of the runs; made, or added to.")],
     vary: Annotated[
@@ -59,11 +61,11 @@ def sweep(
 
     if export is not None and export.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"{export} must end in .csv or .parquet", param_hint="--export")
+    if engine is not SweepEngine.RAY:
+        o.refuse(context, {"address", "cpus_per_trial", "gpus_per_trial"}, "only works with --engine ray")
+    o.refuse_of_data(context, data)
     asked = {"address": address, "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    if given and engine is not SweepEngine.RAY:
-        flag = "--" + next(iter(given)).replace("_", "-")
-        raise typer.BadParameter("is for --engine ray", param_hint=flag)
     on_ray = RayOptions(**given) if engine is SweepEngine.RAY else None
     reference = load_spec(base)
     specs = grid(reference, dict(_values(text) for text in vary or []))
@@ -118,3 +120,5 @@ def _values(text: str) -> tuple[str, list[Any]]:
         return key, json.loads(f"[{values}]")
     except json.JSONDecodeError:
         return key, values.split(",")
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, or lists in lists in lists
+        raise typer.BadParameter(f"{key}: cannot be read ({first_line(error)})", param_hint="--vary") from None

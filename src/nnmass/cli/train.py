@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     spec: o.SpecArgument,
     data: o.DataOption = "digits",
     out: Annotated[Path, typer.Option(help="Folder of specification, weights, figures and checkpoint.")] = Path("runs"),
@@ -51,9 +52,12 @@ def train(
     from nnmass.training import Metrics, is_first, save_weights
     from nnmass.training import train as train_network
 
+    if stream:
+        o.refuse(context, {"segments"}, "is for linear and circle, which are no images to --stream")
+    else:
+        o.refuse(context, {"workers"}, "only works with --stream")
+        o.refuse_of_data(context, data)
     loaded = load_spec(spec)
-    if workers is not None and not stream:
-        raise typer.BadParameter("is for --stream", param_hint="--workers")
     dataset: Data
     if stream:
         size = getattr(loaded, "image_size", None)

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,8 @@ from typing import Any
 from nnmass.architectures import Specification, spec_from_dict
 from nnmass.errors import InvalidValueError
 from nnmass.training import TrainingConfig
+
+_MOST = 100_000
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def grid(base: Specification, vary: Mapping[str, Sequence[Any]]) -> list[Specifi
         vary: values per key.
 
     Raises:
-        InvalidValueError: a key without values, or a combination that is no specification.
+        InvalidValueError: a key without values, a combination that is no specification, or more than 100,000 of them.
 
     Examples:
         >>> from nnmass.architectures import DenseMLP
@@ -55,6 +58,9 @@ def grid(base: Specification, vary: Mapping[str, Sequence[Any]]) -> list[Specifi
     for key, values in vary.items():
         if not len(values):
             raise InvalidValueError(f"{key} is to be varied, but has no values")
+    count = math.prod(map(len, vary.values()))
+    if count > _MOST:
+        raise InvalidValueError(f"a grid may have at most {_MOST:,} specifications, got {count:,}")
     plain = base.without_links().model_dump(mode="json", exclude_none=True)
     combinations = itertools.product(*vary.values())
     return [spec_from_dict(plain | dict(zip(vary, values, strict=True)), where="grid") for values in combinations]
