@@ -17,6 +17,7 @@ FLOORS = (
     "files",
     "atomic",
     "claims",
+    "devices",
     "database",
     "processes",
     "provenance",

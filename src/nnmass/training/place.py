@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnmass.devices import find_device
 from nnmass.errors import InvalidValueError
 from nnmass.tracing.libraries import import_library
 from nnmass.training.config import Precision
@@ -130,11 +131,5 @@ def find_place(device: str | torch.device | None, precision: Precision) -> Place
         ModelError: several processes, and Accelerate is not installed.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        return Accelerated(torch.device(device) if device else None, precision)
-    try:
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except RuntimeError as error:
-        raise InvalidValueError(f"device {device!r} is unknown ({str(error).splitlines()[0]})") from None
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise InvalidValueError(f"device {str(place)!r} was asked for, but PyTorch sees no CUDA device")
-    return Place(place, precision)
+        return Accelerated(find_device(device) if device else None, precision)
+    return Place(find_device(device), precision)

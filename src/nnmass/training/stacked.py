@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nnmass.architectures import DenseMLP
 from nnmass.data import Dataset
+from nnmass.devices import find_device
 from nnmass.errors import InvalidValueError
 from nnmass.networks import DenseMLPNetwork
 from nnmass.training.batches import check_fits, to_tensors
@@ -47,7 +48,8 @@ def train_stacked(
         One result per specification, in their order.
 
     Raises:
-        InvalidValueError: specifications that cannot be stacked, or augmentation and the like.
+        InvalidValueError: specifications that cannot be stacked, augmentation and the like, or a device that there is
+            not.
         DataError: the data does not fit them.
     """
     config = config or TrainingConfig()
@@ -60,7 +62,7 @@ def train_stacked(
         if not isinstance(spec, DenseMLP):
             raise InvalidValueError(f"only DenseMLPs can be stacked, got a {spec.family}")
     check_fits(specs[0], data)
-    place = torch.device(device)
+    place = find_device(device)
     train_part, validation, test = (
         to_tensors(data, part, device=place, flat=True) for part in (data.train, data.validation, data.test)
     )
