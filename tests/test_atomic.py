@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import stat
@@ -78,3 +79,40 @@ def test_json_has_no_nan_or_infinity(tmp_path, value):
         atomic.write_json(path, {"loss": [0.5, value]})
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+def full(path, *_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_error_names_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.os, "fsync", full)
+        with pytest.raises(OSError, match="No space left on device") as found:
+            atomic.write_text(path, "new")
+    assert found.value.filename == str(path)
+    for unwritable in ("/proc/nowhere/file", tmp_path):
+        with pytest.raises(OSError, match=r"No such|directory") as found:
+            atomic.write_text(unwritable, "x")
+        assert found.value.filename == str(unwritable)
+
+
+def test_what_a_killed_process_left_is_removed_after_a_while(tmp_path):
+    old, fresh, other = (tmp_path / name for name in (".a[1].txt.x8s7", ".a[1].txt.y9f3", ".b.txt.x8s7"))
+    for path in (old, fresh, other):
+        path.write_text("half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    atomic.write_text(tmp_path / "a[1].txt", "whole")
+    assert sorted(os.listdir(tmp_path)) == sorted([fresh.name, other.name, "a[1].txt"])
+
+
+def test_a_folder_is_tried_before_long_work(tmp_path):
+    folder = atomic.require_writable(tmp_path / "a" / "b")
+    assert os.listdir(folder) == []
+    (tmp_path / "plain").write_text("")
+    for unwritable in (tmp_path / "plain" / "b", "/proc/nowhere/b"):
+        with pytest.raises(OSError, match=r"No such|Not a directory|exists") as found:
+            atomic.require_writable(unwritable)
+        assert found.value.filename == str(unwritable)

@@ -1,43 +1,58 @@
 """Files that are either the old one or the new one, never half of each."""
 
 import csv
+import glob
 import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from nnmass.plain_text import spreadsheet_cell
+
+_ABANDONED = 3600.0  # seconds after which what a killed process left half written is removed
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
     """Write ``content`` to ``path`` so that a crash leaves the previous file intact.
 
     Missing parent folders are made.  Returns the path.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk; names the path.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with _told_of(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(target)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            os.replace(temporary, target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
     return target
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> Path:
     """Write text as UTF-8; see `write_bytes`."""
     return write_bytes(path, content.encode())
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> Path:
+    """Write indented JSON; NaN and infinity are refused, since JSON has no such numbers."""
+    return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -49,6 +64,37 @@ def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterab
     return write_text(path, stream.getvalue())
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> Path:
-    """Write indented JSON; NaN and infinity are refused, since JSON has no such numbers."""
-    return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+def require_writable(folder: str | os.PathLike[str]) -> Path:
+    """Make a folder, and find out before long work whether files can be written to it.
+
+    Raises:
+        OSError: they cannot; names the folder.
+    """
+    target = Path(folder)
+    with _told_of(target):
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target) as stream:
+            stream.write(b"?")
+    return target
+
+
+@contextmanager
+def _told_of(target: Path) -> Iterator[None]:
+    """Let errors name a path, rather than none or that of a temporary file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what earlier processes left of this file when they were killed."""
+    for name in glob.iglob(f".{glob.escape(target.name)}.*", root_dir=target.parent):
+        left = target.parent / name
+        try:
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
+        except FileNotFoundError:  # somebody else removed it, or has finished
+            continue

@@ -3,9 +3,12 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+
+from nnmass.errors import StoreError
 
 try:
     import fcntl
@@ -81,6 +84,23 @@ class Claims:
                 return True
             os.close(self._file)  # the last of the others has removed it; nothing was claimed in this one
             self._file = self._opened()
+
+
+@contextmanager
+def alone(path: str | os.PathLike[str], doing: str) -> Iterator[None]:
+    """Let one process at a time do something.
+
+    Args:
+        path: of a file for `Claims`.
+        doing: what it does: "trains in this folder".
+
+    Raises:
+        StoreError: another process is at it.
+    """
+    with Claims(path) as claims:
+        if not claims.take([doing]):
+            raise StoreError(f"{Path(path).parent}: another process {doing}; wait for it, or take another folder")
+        yield
 
 
 def _place(name: str) -> int:

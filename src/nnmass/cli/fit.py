@@ -26,12 +26,15 @@ def fit(
 
     Example: nnmass fit runs.sqlite --predict 40 --plot fit.png
     """
+    from nnmass import atomic
     from nnmass.prediction import compare
     from nnmass.reporting import accuracy_figure, comparison_rows, save
     from nnmass.sweeps import RunStore, seed_means
 
     if not predict:
         o.refuse(context, {"level", "extrapolate"}, "is for --predict")
+    if plot is not None:
+        atomic.require_writable(plot.parent)
     runs = RunStore(store, create=False).runs(data=data)
     comparison = compare(seed_means(runs), seed=seed)
     predictions = [

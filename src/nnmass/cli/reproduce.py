@@ -143,6 +143,7 @@ def reproduce(
         quiet=as_json,
         smoke=size is Scale.SMOKE,
     )
+    atomic.require_writable(request.folder)
     if on_images:
         outcome = image_experiments.run(experiment.value, request, size.value)
     else:

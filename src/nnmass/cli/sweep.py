@@ -56,6 +56,7 @@ def sweep(
 
     Example: nnmass sweep --base examples/reference.json --vary depth=16,20 --vary max_skips=5,20,80 --store s.sqlite
     """
+    from nnmass import atomic
     from nnmass.architectures import load_spec
     from nnmass.sweeps import RayOptions, RunStore, grid, run_sweep
 
@@ -66,6 +67,8 @@ def sweep(
     o.refuse_of_data(context, data)
     asked = {"address": address, "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    if export is not None:
+        atomic.require_writable(export.parent)
     on_ray = RayOptions(**given) if engine is SweepEngine.RAY else None
     reference = load_spec(base)
     specs = grid(reference, dict(_values(text) for text in vary or []))

@@ -48,6 +48,7 @@ def train(
     """
     from nnmass import atomic
     from nnmass.architectures import load_spec
+    from nnmass.claims import alone
     from nnmass.provenance import provenance
     from nnmass.training import Metrics, is_first, save_weights
     from nnmass.training import train as train_network
@@ -58,6 +59,8 @@ def train(
         o.refuse(context, {"workers"}, "only works with --stream")
         o.refuse_of_data(context, data)
     loaded = load_spec(spec)
+    if is_first():
+        atomic.require_writable(out)
     dataset: Data
     if stream:
         size = getattr(loaded, "image_size", None)
@@ -79,7 +82,8 @@ def train(
     )
     metrics = Metrics(out, tensorboard=tensorboard)
     bar = progress_bar(f"training on {dataset.name}") if is_first() else nullcontext(lambda done, total: None)
-    with metrics, bar as progress:
+    only = alone(out / ".claims", "trains in this folder") if is_first() else nullcontext()
+    with only, metrics, bar as progress:
         done = 0
 
         def advance(count: int) -> None:
