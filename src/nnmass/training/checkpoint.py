@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nnmass import atomic
 from nnmass.errors import CheckpointError, first_line
 from nnmass.files import open_regular
+from nnmass.plain_text import one_line
 
 _FORM = "nnmass checkpoint 1"
 
@@ -77,7 +78,9 @@ def load_checkpoint(path: str | os.PathLike[str], *, run: dict[str, Any]) -> Che
         if header.get("form") != _FORM or digest != _digest(tensors, header):
             raise ValueError("its digest is not that of its content")
         found, values = json.loads(header["run"]), json.loads(header["values"])
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        if not isinstance(found, dict) or not isinstance(values, dict):
+            raise ValueError("its header holds something else")
+    except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{path}: damaged, or not a checkpoint ({first_line(error)})") from None
     if found != run:
         different = sorted(key for key in {*found, *run} if found.get(key) != run.get(key))
@@ -119,8 +122,13 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
 
 
 def set_optimizer_state(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-    """Take up what `optimizer_state` gave."""
+    """Take up what `optimizer_state` gave after a step.
+
+    Raises:
+        ValueError: it is of other parameters, or not whole.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    _check_moments(optimizer, tensors, parameters)
     state: dict[int, dict[str, Any]] = {}
     for key, tensor in tensors.items():
         i, name = key.split("/")
@@ -133,6 +141,28 @@ def set_optimizer_state(optimizer: torch.optim.Optimizer, tensors: dict[str, Ten
     groups = optimizer.state_dict()["param_groups"]
     taken_up = [{**group, **kept} for group, kept in zip(groups, values["groups"], strict=True)]
     optimizer.load_state_dict({"state": state, "param_groups": taken_up})
+
+
+def _check_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], parameters: list[Tensor]) -> None:
+    """Refuse moments of other parameters: fused optimizers do not look how long they are."""
+    if type(optimizer) not in {torch.optim.Adam, torch.optim.SGD}:
+        return  # timm's check what they combine
+    own = {f"{i}/{name}" for i in range(len(parameters)) for name in _moments(optimizer)}
+    if set(tensors) != own:
+        different = sorted(set(tensors) ^ own)[0]
+        raise ValueError(f"the optimizer's state has or lacks {different}")
+    for key, tensor in tensors.items():
+        number, name = key.split("/")
+        shape = torch.Size() if name == "step" else parameters[int(number)].shape
+        if tensor.shape != shape or not tensor.is_floating_point():
+            raise ValueError(f"the optimizer's {key} has the shape {tuple(tensor.shape)}, not {tuple(shape)}")
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """Tensors that an optimizer keeps of each parameter after its first step."""
+    if isinstance(optimizer, torch.optim.Adam):
+        return ("step", "exp_avg", "exp_avg_sq")
+    return ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
 
 
 def _number(value: Any) -> float | int | None:
@@ -157,5 +187,5 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
         open_regular(path).close()  # safetensors would wait for a pipe
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = one_line(error, limit=200)
         raise CheckpointError(f"{path}: not the weights of this network ({reason})") from None

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnmass.architectures import DenseMLP, Specification
+from nnmass.architectures import DenseMLP, Specification, check_seed
 from nnmass.data import Data
-from nnmass.errors import DataError, NNMassError
+from nnmass.errors import CheckpointError, DataError, NNMassError
 from nnmass.training.augmentation import Pixels, augmented, cross_entropy
 from nnmass.training.batches import Feed, check_fits, feeds, pixels_of
 from nnmass.training.config import TrainingConfig
@@ -58,7 +58,7 @@ def train(
         spec: the network.
         data: what to learn, in memory or as a stream; the test part is measured once, after the last epoch.
         config: how to train; by default 30 epochs of Adam.
-        seed: at least 0.
+        seed: from 0 to 2⁶³ - 1.
         checkpoint: file to write after each epoch, and within it now and then, and to resume from; removed by nobody.
         checkpoint_seconds: between checkpoints within an epoch.
         metrics: gets a row per epoch.
@@ -66,11 +66,13 @@ def train(
         progress: told of finished epochs.
 
     Raises:
+        InvalidValueError: a seed or device out of range.
         DataError: the data does not fit the specification.
         CheckpointError: the checkpoint is damaged or of another run, or cannot be written.
         DivergedError: the loss became infinite or not a number.
     """
     config = config or TrainingConfig()
+    check_seed(seed)
     check_fits(spec, data)
     if config.alters_images and len(data.input_shape) != 3:
         raise DataError(
@@ -82,6 +84,8 @@ def train(
     state = TrainingState(spec, config, seed, place)
     run = _describe(state.model.spec, data, config, seed)
     state.resume(checkpoint, run)
+    if state.step and state.step >= -(-len(parts["train"]) // config.batch_size):
+        raise CheckpointError(f"{checkpoint}: damaged, or not a checkpoint (an epoch has no step {state.step})")
     if progress and state.epoch:
         progress(state.epoch)
     loop = _Loop(state, seed, pixels_of(data, device=place.device), checkpoint, checkpoint_seconds, run)

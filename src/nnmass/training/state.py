@@ -1,5 +1,6 @@
 """What changes while a network is trained, and what a checkpoint holds of it."""
 
+import math
 import os
 from typing import Any
 
@@ -7,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from nnmass.architectures import Specification
+from nnmass.errors import CheckpointError, first_line
+from nnmass.plain_text import plain
 from nnmass.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -17,6 +20,8 @@ from nnmass.training.checkpoint import (
 from nnmass.training.config import TrainingConfig
 from nnmass.training.optimizers import make_optimizer
 from nnmass.training.place import Place
+
+_MOST_STEPS = 2**53  # of an epoch
 
 
 class TrainingState:
@@ -67,18 +72,32 @@ class TrainingState:
             self.average[name].copy_(kept)
 
     def resume(self, path: str | os.PathLike[str] | None, run: dict[str, Any]) -> None:
-        """Take up a checkpoint, if there is one."""
+        """Take up a checkpoint, if there is one.
+
+        Raises:
+            CheckpointError: damaged, of another run, or made by somebody who did not know what it must hold.
+        """
         saved = load_checkpoint(path, run=run) if path is not None else None
         if saved is None:
             return
+        try:
+            self._take_up(saved)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: damaged, or not a checkpoint ({first_line(error)})") from None
+
+    def _take_up(self, saved: Checkpoint) -> None:
+        values = saved.values
+        self.epoch, self.step = _counted(values["epoch"], self.config.epochs), _counted(values["step"], _MOST_STEPS)
+        self.train_loss = _numbers(values["train_loss"], self.epoch)
+        self.validation_accuracy = _numbers(values["validation_accuracy"], self.epoch)
+        _check_alike(saved.part("model"), self.model.state_dict())
+        _check_alike(saved.part("average"), self.average)
+        _check_alike({"loss": saved.tensors["loss"]}, {"loss": self.loss})
         self.model.load_state_dict(saved.part("model"))
-        set_optimizer_state(self.optimizer, saved.part("optimizer"), saved.values["optimizer"])
+        set_optimizer_state(self.optimizer, saved.part("optimizer"), values["optimizer"])
         for name, tensor in saved.part("average").items():
             self.average[name].copy_(tensor)
         self.loss.copy_(saved.tensors["loss"] if self.place.first else torch.zeros(()))
-        values = saved.values
-        self.epoch, self.step = values["epoch"], values["step"]
-        self.train_loss, self.validation_accuracy = values["train_loss"], values["validation_accuracy"]
         self.place.set_scaling(values["scaling"])
 
     def save(self, path: str | os.PathLike[str], run: dict[str, Any]) -> None:
@@ -108,3 +127,30 @@ def _floats(model: nn.Module, *, copied: bool = False) -> dict[str, Tensor]:
     """Parameters and buffers that can be averaged."""
     found = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
     return {name: tensor.detach().clone() for name, tensor in found.items()} if copied else found
+
+
+def _counted(value: Any, most: int) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"it counts {plain(value, limit=40)} of at most {most}")
+    return value
+
+
+def _numbers(values: Any, count: int) -> list[float]:
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError(f"it does not hold the figures of {count} epochs")
+    found = [value for value in values if type(value) is float and math.isfinite(value)]
+    if len(found) != count:
+        raise ValueError("its figures are no numbers")
+    return found
+
+
+def _check_alike(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    """Refuse tensors of other names, sizes or types, and other links than the network's own."""
+    if different := sorted(set(tensors) ^ set(own)):
+        raise ValueError(f"it has or lacks {plain(different[0], limit=80)}")
+    for name, tensor in own.items():
+        saved = tensors[name]
+        if saved.shape != tensor.shape or saved.dtype != tensor.dtype:
+            raise ValueError(f"its {name} is of another size or type")
+        if "skips" in name.split(".") and not torch.equal(saved, tensor.cpu()):
+            raise ValueError(f"its {name} holds other links")
