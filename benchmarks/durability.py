@@ -31,7 +31,7 @@ from typing import Any
 from measuring import positive, save
 
 SPEC = {"family": "DenseMLP", "width": 8, "depth": 12, "max_skips": 12, "in_features": 64}
-SPACE = {"family": "DenseCNN", "widths": [4, 8], "depths": [3, 4], "image_size": 8}
+SPACE = {"family": "DenseCNN", "widths": [[4], [8]], "depth": [3, 4], "image_size": 8}
 NOT_COMPARED = {"provenance", "finished_at", "measured_at", "images_per_second", "waited_for_data"}
 UNWRITABLE = "/proc/nowhere"
 LIMIT = 600  # seconds of one call

@@ -171,3 +171,23 @@ def test_a_table_of_the_first_version_is_read(tmp_path):
     assert LatencyTable(table.path).timing(piece) == timing(2.0)
     LatencyTable(table.path).add(piece, timing(3.0)._replace(unstable="x"))
     assert LatencyTable(table.path).unstable() == [piece]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("median_ms", float("inf")), ("median_ms", -1.0), ("p99_ms", "fast"), ("repeats", "many"), ("kind", "abacus"),
+        ("sizes", "[" * 100_000), ("sizes", "{}"), ("sizes", "[1, 2]"), ("sizes", "[0, 8, 1e3]"), ("sizes", "\x1b[2J"),
+        ("sizes", f"[0, 8, {10**30}]"), ("sizes", "[0, -8, 16]"),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_no_block_is_said_in_one_line(tmp_path, column, value):
+    table = LatencyTable(tmp_path / "t.sqlite", HERE, create=True)
+    table.add(block("dense_second", 0, 8, 16), timing(2.0))
+    with closing(sqlite3.connect(table.path)) as connection:
+        connection.execute(f"UPDATE blocks SET {column} = ?", (value,))
+        connection.commit()
+    with pytest.raises(StoreError, match=r"t\.sqlite: damaged: block ") as found:
+        LatencyTable(table.path, HERE)
+    assert "\n" not in str(found.value)
+    assert "\x1b" not in str(found.value)

@@ -3,15 +3,17 @@ import json
 import math
 import multiprocessing
 import sqlite3
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pyarrow.parquet as pq
 import pytest
 
 from nnmass.architectures import DenseCNN, DenseMLP
-from nnmass.errors import InvalidValueError, StoreError
+from nnmass.errors import InvalidValueError, SpecificationError, StoreError
 from nnmass.sweeps import RunStore, plan_runs, stored_run
 from nnmass.training import TrainingConfig
 
@@ -273,3 +275,72 @@ def test_other_endings_are_refused(store, tmp_path, name):
     with pytest.raises(InvalidValueError, match=r"runs are exported to \.csv or \.parquet, got"):
         store.export(tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("test_accuracy", 5.0, r"test_accuracy is 5\.0, which lies outside 0 … 1"),
+        ("test_accuracy", -0.1, "lies outside 0 … 1"),
+        ("validation_accuracy", float("inf"), "lies outside 0 … 1"),
+        ("test_accuracy", None, "it is finished, with a test accuracy of None"),
+        ("test_accuracy", "high", "test_accuracy is 'high'"),
+        ("nn_mass", float("inf"), "nn_mass is inf"),
+        ("nn_mass", "NaN", "nn_mass is 'NaN'"),
+        ("params", -3, "params is -3"),
+        ("macs", "\x1b[2J", r"macs is '\\+x1b\[2J'"),
+        ("seed", b"\xff", "seed is b'"),
+        ("train_loss", "[" * 100_000, "train_loss is no list of numbers"),
+        ("train_loss", "[1, NaN]", "train_loss is no list of numbers"),
+        ("train_loss", "[1e999]", "train_loss is no list of numbers"),
+        ("train_loss", '{"a": 1}', "train_loss is no list of numbers"),
+        ("train_loss", "1" * 5_000, "train_loss is no list of numbers"),
+    ],
+)
+def test_a_row_that_is_no_run_is_said_in_one_line(store, column, value, message):
+    store.add(rows(3))
+    connection = sqlite3.connect(store.path)
+    connection.execute(f"UPDATE runs SET {column} = ? WHERE rowid = 2", (value,))
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match=rf"runs\.sqlite: damaged: run [0-9a-f]+: .*{message}") as found:
+        store.runs()
+    assert "\n" not in str(found.value)
+
+
+def test_a_specification_of_a_row_may_be_anything(store):
+    (row,) = rows(1)
+    for text in ("[" * 100_000, "1" * 5_000, "[]", '{"family": "none"}'):
+        with pytest.raises(SpecificationError, match="run"):
+            _ = replace(row, spec=text).specification
+
+
+@pytest.mark.parametrize("kind", ["TRIGGER t AFTER INSERT ON runs BEGIN SELECT 1; END", "VIEW v AS SELECT 1"])
+def test_a_store_runs_nothing_that_it_holds(store, kind):
+    connection = sqlite3.connect(store.path)
+    connection.execute(f"CREATE {kind}")
+    connection.close()
+    with pytest.raises(StoreError, match=f"holds a {kind.split()[0].lower()}, which no run store has"):
+        RunStore(store.path)
+
+
+def test_a_full_disk_is_not_called_damage(tmp_path):
+    code = (
+        "import resource, sys; from nnmass.sweeps import RunStore; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)); RunStore(sys.argv[1])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "runs.sqlite")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = done.stderr.splitlines()[-1]
+    assert "runs.sqlite: cannot be read or written (" in said
+    assert RunStore(tmp_path / "runs.sqlite").runs() == []
+
+
+def test_a_store_that_another_program_has_locked_says_so(store, monkeypatch):
+    monkeypatch.setattr("nnmass.database._WAIT", 0.1)
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="another program has it locked"):
+        store.add(rows(1))
+    other.close()
+    store.add(rows(1))

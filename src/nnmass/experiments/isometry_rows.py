@@ -15,6 +15,7 @@ from nnmass import atomic
 from nnmass.architectures import DenseMLP, LinkedSpecification
 from nnmass.data import Dataset
 from nnmass.errors import StoreError
+from nnmass.files import read_json
 from nnmass.propagation import expected_isometry, isometry
 from nnmass.training.batches import to_tensors
 
@@ -140,7 +141,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        kept = json.loads(path.read_text())
+        kept = read_json(path, what="such a file")
         names = {field.name for field in fields(IsometryRow)}
         if not all(set(row) == names for row in kept.values()):
             raise ValueError("its rows have other columns")

@@ -1,6 +1,5 @@
 """Published models with what the analyser says of each; a stopped run goes on."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any, Literal, Self, TypeAlias
 from nnmass import atomic
 from nnmass.errors import RefusedError, StoreError, WorkerError
 from nnmass.experiments.published_models import PublishedModel
+from nnmass.files import read_json
 from nnmass.processes import Died, in_processes, number_of_workers
 from nnmass.tracing import analyze, load_model
 
@@ -166,7 +166,7 @@ def _read(path: Path) -> dict[str, Analysis]:
     if not path.exists():
         return {}
     try:
-        kept: Mapping[str, Any] = json.loads(path.read_text())
+        kept: Mapping[str, Any] = read_json(path, what="such a file")
         return {label: Analysis(**values) for label, values in kept.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise StoreError(f"{path} does not hold analyses of published models ({error}); move it away") from None

@@ -1,23 +1,26 @@
 """Measured milliseconds of blocks, in one SQLite file; read without PyTorch."""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nnmass.architectures import Specification
 from nnmass.database import Database
-from nnmass.errors import LatencyError
+from nnmass.errors import LatencyError, StoreError, first_line
 from nnmass.latency.blocks import KINDS, Block, blocks_of
+from nnmass.plain_text import plain
 
 _APPLICATION = 0x6E6E6C74  # "nnlt", in the header of the file
 _VERSION = 2
 _UNSTABLE = "unstable TEXT NOT NULL DEFAULT ''"
+_LARGEST = 2**31
 _INTERPOLATED = {"dense_layer": ("inputs",), "linear": ("inputs", "skips")}
 """Kinds whose latency is interpolated along a size; what else changes with it is left out of the look-up."""
 
@@ -188,9 +191,26 @@ class LatencyTable:
             speed = connection.execute(
                 f"SELECT usual_ms FROM speeds WHERE {where}", astuple(self.conditions)
             ).fetchone()
-        self._known = {Block(kind, tuple(json.loads(sizes))): Timing(*rest) for kind, sizes, *rest in rows}
+        self._known = dict(self._kept(row) for row in rows)
         self._curves: dict[tuple[str, tuple[int, ...]], tuple[list[int], list[float]]] = {}
         self.usual_ms = speed[0] if speed else None
+        if speed and not _is_time(self.usual_ms):
+            raise StoreError(f"{self.path}: damaged: the yardstick's time is {plain(repr(speed[0]), limit=40)}")
+
+    def _kept(self, row: Sequence[Any]) -> tuple[Block, Timing]:
+        """The block and timing of a row, of a file that somebody may have changed."""
+        kind, sizes, *rest = row
+        try:
+            numbers = json.loads(sizes)
+            if not isinstance(numbers, list) or not all(type(size) is int and 0 <= size < _LARGEST for size in numbers):
+                raise ValueError("sizes of a block are whole numbers")
+            block, timing = Block(kind, tuple(numbers)), Timing(*rest)
+            if not all(map(_is_time, timing[:4])) or type(timing.repeats) is not int:
+                raise ValueError("times are positive and finite")
+        except (ValueError, TypeError, RecursionError) as error:
+            shown = plain(f"{kind} {sizes}", limit=80)
+            raise StoreError(f"{self.path}: damaged: block {shown}: {first_line(error)}") from None
+        return block, timing
 
     def _covers(self, block: Block) -> bool:
         if block in self._known:
@@ -223,6 +243,10 @@ class LatencyTable:
 
 
 _FIELDS = fields(Conditions)
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) is float and 0 < value < math.inf
 
 
 def _open(path: str | os.PathLike[str], *, create: bool) -> Database:

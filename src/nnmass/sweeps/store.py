@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from nnmass import atomic
 from nnmass.architectures import CifarResNet, DenseCNN, DenseMLP, Specification, WideResNet, spec_from_dict
 from nnmass.database import Database
-from nnmass.errors import InvalidValueError
+from nnmass.errors import InvalidValueError, SpecificationError, StoreError, first_line
+from nnmass.plain_text import plain
 
 _APPLICATION = 0x6E6E6D61  # "nnma", in the header of the file
 _VERSION = 1
@@ -37,6 +38,8 @@ _COLUMNS = (
     ("test_accuracy", "REAL"),
     ("finished_at", "TEXT NOT NULL"),
 )
+_KINDS = {"TEXT": str, "INTEGER": int, "REAL": float}
+_RANGES = {"nn_mass": 1e18, "params": 2**63, "macs": 2**63, "validation_accuracy": 1, "test_accuracy": 1}
 _NAMES = tuple(name for name, _ in _COLUMNS)
 
 
@@ -81,8 +84,16 @@ class StoredRun:
 
     @cached_property
     def specification(self) -> Specification:
-        """The specification."""
-        return spec_from_dict(json.loads(self.spec), where=f"run {self.key}")
+        """The specification.
+
+        Raises:
+            SpecificationError: the row holds none.
+        """
+        try:
+            values = json.loads(self.spec)
+        except (ValueError, RecursionError) as error:
+            raise SpecificationError(f"run {plain(self.key, limit=40)}: is no JSON ({first_line(error)})") from None
+        return spec_from_dict(values, where=f"run {plain(self.key, limit=40)}")
 
 
 class RunStore:
@@ -123,11 +134,18 @@ class RunStore:
         return [key for key in keys if key not in found]
 
     def runs(self, *, data: str | None = None) -> list[StoredRun]:
-        """All runs, oldest first; only those whose data is or begins with the name ``data`` where that is given."""
+        """All runs, oldest first; only those whose data is or begins with the name ``data`` where that is given.
+
+        Raises:
+            StoreError: a row holds something else than a run, as an accuracy that is no share.
+        """
         with self._database.connect() as connection:
             rows = [
                 StoredRun(*row) for row in connection.execute(f"SELECT {', '.join(_NAMES)} FROM runs ORDER BY rowid")
             ]
+        for run in rows:
+            if wrong := _wrong(run):
+                raise StoreError(f"{self.path}: damaged: run {plain(run.key, limit=40)}: {wrong}")
         return [run for run in rows if data is None or run.data == data or run.data.startswith(f"{data} (")]
 
     def export(self, path: str | os.PathLike[str]) -> Path:
@@ -167,6 +185,32 @@ def stored_run(run: Any, train_loss: Sequence[float], validation_accuracy: float
         validation_accuracy=None if diverged else validation_accuracy,
         test_accuracy=None if diverged else test_accuracy,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _wrong(run: StoredRun) -> str:
+    """What no run holds, in a row of a file that somebody may have changed; empty if there is nothing."""
+    for name, kind in _COLUMNS:
+        value = getattr(run, name)
+        optional = value is None and "NOT NULL" not in kind
+        if not optional and not isinstance(value, _KINDS[kind.split()[0]]):
+            return f"{name} is {plain(repr(value), limit=40)}"
+    for name, most in _RANGES.items():
+        value = getattr(run, name)
+        if value is not None and not 0 <= value <= most:
+            return f"{name} is {value}, which lies outside 0 … {most:g}"
+    if (run.status == "finished") != (run.test_accuracy is not None and run.validation_accuracy is not None):
+        return f"it is {run.status}, with a test accuracy of {run.test_accuracy}"
+    return "" if _are_losses(run.train_loss) else "train_loss is no list of numbers"
+
+
+def _are_losses(text: str) -> bool:
+    try:
+        losses = json.loads(text, parse_constant=str)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(losses, list) and all(
+        loss is None or (type(loss) in (int, float) and abs(loss) < float("inf")) for loss in losses
     )
 
 

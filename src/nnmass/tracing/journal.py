@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnmass import atomic
-from nnmass.files import read_text
+from nnmass.files import read_bytes
 from nnmass.tracing.ranking import RankedModel
 from nnmass.tracing.zoo import ZOOS
 
@@ -48,13 +48,18 @@ class Journal:
     def _read(self, head: str) -> list[RankedModel]:
         if not self._path.exists():
             return []
-        try:
-            first, *lines = read_text(self._path, limit=_LARGEST).splitlines(keepends=True) or [""]
-            if first != f"{head}\n":
-                return []
-            return [RankedModel(**json.loads(line)) for line in lines if line.endswith("\n")]  # the last may be half
-        except (TypeError, ValueError, RecursionError):  # damaged: it is measured again
+        first, *lines = read_bytes(self._path, limit=_LARGEST, what="a journal").splitlines(keepends=True) or [b""]
+        if first != f"{head}\n".encode():
             return []
+        return [row for line in lines if line.endswith(b"\n") and (row := _row(line))]  # the last may be half
+
+
+def _row(line: bytes) -> RankedModel | None:
+    """The row of a line; none where a full disk or another process left something else."""
+    try:
+        return RankedModel(**json.loads(line))
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _versions() -> dict[str, str | None]:
