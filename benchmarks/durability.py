@@ -102,7 +102,7 @@ COMMANDS = {
     ),
     "reproduce": Command("reproduce mlp-accuracy --scale smoke --out OUT", reproduced),
     "compress": Command(
-        "compress SPEC --keep-macs 0.7 --data digits --verify --no-calibrate --seeds 3 --epochs 2 --out OUT", compressed
+        "compress SPEC --keep-macs 0.9 --data digits --verify --no-calibrate --seeds 3 --epochs 2 --out OUT", compressed
     ),
     "bench": Command("bench --space SPACE --table OUT/t.sqlite --seconds 0.002 --threads 1", measured),
 }

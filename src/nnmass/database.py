@@ -83,10 +83,9 @@ class Database:
         return sqlite3.connect(self.path, timeout=_WAIT)
 
     def _reason(self, error: sqlite3.Error) -> str:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to it
-        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        if _is_busy(error):
             return f"another program has it locked, for more than {_WAIT:.0f} s"
-        if code in _NOT_WRITTEN:
+        if _code(error) in _NOT_WRITTEN:
             return f"cannot be read or written ({error}); what it held before is kept"
         return f"damaged, or not a {self.name} ({error})"
 
@@ -130,6 +129,14 @@ class Database:
         connection.execute(f"PRAGMA user_version = {self.version}")
 
 
+def _code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF  # without what SQLite adds to it
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
 def _is_settled(path: Path) -> bool:
     """Whether a file holds everything: nothing is in a log beside it that belongs to it."""
     log = Path(f"{path}-wal")
@@ -142,8 +149,8 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:

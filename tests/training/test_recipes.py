@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from nnmass.architectures import DenseCNN, DenseMLP
+from nnmass.data import Dataset
 from nnmass.errors import CheckpointError, DataError, InvalidValueError
 from nnmass.training import TrainingConfig, train
 from nnmass.training.augmentation import Pixels, augmented, cross_entropy, cut_out, mixed_up, random_operations
@@ -266,3 +267,51 @@ def test_a_device_that_is_not_there(clusters, device, message):
 def test_recipes_that_make_no_sense(values, message):
     with pytest.raises(InvalidValueError, match=message):
         TrainingConfig(**values)
+
+
+IMAGES = DenseCNN(widths=(2,), depth=3, max_skips=1, image_size=6, in_channels=1, num_classes=2)
+
+
+@pytest.fixture(scope="module")
+def halves():
+    rng = np.random.default_rng(0)
+    return Dataset.from_arrays(rng.normal(size=(40, 1, 6, 6)), np.arange(40) % 2, name="halves")
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *({name: value} for name in ("batch_size", "cutout", "accumulate", "epochs") for value in (-1, 2**63, 10**400)),
+        *({"learning_rate": value} for value in (0, -1, float("nan"), float("inf"), "x", None, [], {})),
+        *({"optimizer": "timm:lamb", "optimizer_options": o} for o in ({"zz": 1}, {"lr": "x"}, {"eps": []})),
+        *({"optimizer": "timm:adamw", "optimizer_options": o} for o in ({"betas": "x"}, {"betas": [2, 2]})),
+        *(
+            {"optimizer": f"timm:{name}"}
+            for name in ("", "adahessian", "\x1b[", "fusedadam", "lookahead_lookahead_sgd")
+        ),
+        *({"schedule": "timm:step", "schedule_options": o} for o in ({"decay_epochs": 0}, {"decay_rate": "x"})),
+        *({"schedule": "timm:cosine", "schedule_options": o} for o in ({"noise": "x"}, {"num_epochs": -1})),
+        {"optimizer": "sgd", "momentum": 0.0, "nesterov": True},
+    ],
+    ids=lambda recipe: str(recipe)[:60],
+)
+def test_a_recipe_that_cannot_be_followed_is_said_in_one_line(halves, recipe):
+    with pytest.raises(InvalidValueError, match="training: ") as found:
+        train(IMAGES, halves, TrainingConfig(**({"epochs": 1, "batch_size": 8} | recipe)))
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [{"warmup_epochs": 5e-324}, {"mixup": 1e-300}, {"mixup": 1e300}, {"ema": 1 - 1e-16}, {"batch_size": 2**31 - 1}],
+    ids=str,
+)
+def test_extremes_that_can_be_followed(halves, recipe):
+    result = train(IMAGES, halves, TrainingConfig(**({"epochs": 1, "batch_size": 8} | recipe)))
+    assert np.isfinite(result.train_loss).all()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 2**64, 10**400], ids=["below", "2**63", "2**64", "10**400"])
+def test_seeds_out_of_range(halves, seed):
+    with pytest.raises(InvalidValueError, match="seed must"):
+        train(IMAGES, halves, TrainingConfig(epochs=1), seed=seed)

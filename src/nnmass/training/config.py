@@ -44,8 +44,8 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(default=30, ge=1)
-    batch_size: int = Field(default=64, ge=1)
+    epochs: int = Field(default=30, ge=1, le=10**6)
+    batch_size: int = Field(default=64, ge=1, le=2**31 - 1)
     optimizer: str = "adam"
     optimizer_options: dict[str, JsonValue] = Field(default_factory=dict)
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
@@ -57,7 +57,7 @@ class TrainingConfig(BaseModel):
     warmup_epochs: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augment: Literal["none", "crop-flip"] = "none"
-    cutout: int = Field(default=0, ge=0)
+    cutout: int = Field(default=0, ge=0, le=65_536)
     randaugment: int = Field(default=0, ge=0, le=30)
     mixup: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     ema: float = Field(default=0.0, ge=0, lt=1)
@@ -82,6 +82,8 @@ class TrainingConfig(BaseModel):
                 raise InvalidValueError(
                     f"training: {name} should be {first!r}, {second!r}, or timm's, as 'timm:NAME', got {chosen!r}"
                 )
+        if self.nesterov and not self.momentum and self.optimizer == "sgd":
+            raise InvalidValueError("training: nesterov needs a momentum above 0, got momentum 0")
         if self.accumulate > self.batch_size:
             raise InvalidValueError(f"training: accumulate {self.accumulate} exceeds batch_size {self.batch_size}")
 

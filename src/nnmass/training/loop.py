@@ -18,7 +18,7 @@ from nnmass.training.augmentation import Pixels, augmented, cross_entropy
 from nnmass.training.batches import Feed, check_fits, feeds, pixels_of
 from nnmass.training.config import TrainingConfig
 from nnmass.training.metrics import Metrics
-from nnmass.training.optimizers import make_schedule
+from nnmass.training.optimizers import make_schedule, options_checked
 from nnmass.training.place import Place, find_place
 from nnmass.training.result import TrainingResult
 from nnmass.training.state import TrainingState
@@ -191,7 +191,8 @@ class _Loop:
                     self._backward(some, theirs, count)
             else:
                 self._backward(some, theirs, count)
-        place.step(state.optimizer)
+        with options_checked(config):
+            place.step(state.optimizer)
         if config.ema:
             state.follow()
 

@@ -2,19 +2,24 @@
 
 import difflib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from nnmass.errors import InvalidValueError, first_line
+from nnmass.plain_text import plain
 from nnmass.tracing.libraries import import_library
 from nnmass.training.config import TrainingConfig
 
 Schedule: TypeAlias = Callable[[int], None]
 """Sets the learning rate of a step, counted from 0 over all epochs; it depends on nothing that came before."""
 
+_FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What timm raises at options that are none: it does not check them."""
+_SHOWN = 8
 _EVERY_EPOCH = ("plateau", "none")
 
 
@@ -78,14 +83,15 @@ def _timm_optimizer(config: TrainingConfig, model: nn.Module | Iterable[Tensor])
     name = config.optimizer.removeprefix("timm:")
     known = optim.list_optimizers()
     if name.removeprefix("lookahead_") not in known:
-        close = ", ".join(difflib.get_close_matches(name, known)) or ", ".join(known)
-        raise InvalidValueError(f"training: optimizer: timm has none named {name!r}; it has {close}")
+        close = difflib.get_close_matches(name, known) or [*known[:_SHOWN], f"and {len(known) - _SHOWN} others"]
+        shown = plain(repr(name), limit=80)
+        raise InvalidValueError(f"training: optimizer: timm has none named {shown}; it has {', '.join(close)}")
     settings = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "momentum": config.momentum}
     try:
         made: torch.optim.Optimizer = optim.create_optimizer_v2(
             model, opt=name, **{**settings, **config.optimizer_options}
         )
-    except (TypeError, ValueError) as error:
+    except _FAILURES as error:
         raise InvalidValueError(f"training: {config.optimizer} cannot be made ({first_line(error)})") from None
     if getattr(made, "is_second_order", False):
         raise InvalidValueError(f"training: {config.optimizer} needs second derivatives, which are not computed here")
@@ -106,7 +112,34 @@ def _timm_schedule(optimizer: torch.optim.Optimizer, config: TrainingConfig, ste
             updates_per_epoch=steps,
             **{**settings, **config.schedule_options},
         )
-    except (TypeError, ValueError) as error:
+    except _FAILURES as error:
         raise InvalidValueError(f"training: schedule {config.schedule} cannot be made ({first_line(error)})") from None
-    set_rate: Schedule = made.step_update
+
+    def set_rate(step: int) -> None:
+        try:
+            made.step_update(step)
+        except _FAILURES as error:
+            reason = plain(first_line(error), limit=200)
+            raise InvalidValueError(
+                f"training: schedule {config.schedule} does not work with these schedule_options ({reason})"
+            ) from None
+
     return set_rate
+
+
+@contextmanager
+def options_checked(config: TrainingConfig) -> Iterator[None]:
+    """Say of a failing step that it is the optimizer's options that it fails with, where some were given.
+
+    Raises:
+        InvalidValueError: timm has taken them, but cannot work with them.
+    """
+    try:
+        yield
+    except _FAILURES as error:
+        if not config.optimizer_options:
+            raise
+        reason = plain(first_line(error), limit=200)
+        raise InvalidValueError(
+            f"training: {config.optimizer} does not work with these optimizer_options ({reason})"
+        ) from None
