@@ -1,3 +1,4 @@
+import random
 import statistics
 
 import pytest
@@ -28,12 +29,21 @@ def test_accuracies_are_averaged_over_seeds():
     accuracies = [0.5, 0.75, 0.9]
     networks = seed_means(rows(accuracies))
     assert len(networks) == 3
-    for spec, network in zip(SPECS, networks, strict=True):
+    specs = sorted(SPECS, key=lambda spec: spec.params)
+    for spec, network in zip(specs, networks, strict=True):
         assert (network.nn_mass, network.params, network.macs) == (spec.nn_mass, spec.params, spec.macs)
         assert network.accuracy == pytest.approx(statistics.mean(accuracies))
         assert network.accuracy_std == pytest.approx(statistics.stdev(accuracies))
         assert network.seeds == 3
-    assert [network.group for network in networks] == ["5", "7", "(5, 6)"]
+    assert {network.group for network in networks} == {"5", "7", "(5, 6)"}
+
+
+def test_the_order_in_which_runs_ended_does_not_matter():
+    finished = rows([0.5, 0.7, 0.1, 0.3])
+    expected = seed_means(finished)
+    for seed in range(5):
+        shuffled = random.Random(seed).sample(finished, len(finished))
+        assert seed_means(shuffled) == expected
 
 
 def test_one_seed_has_no_spread():

@@ -133,6 +133,7 @@ def test_models_of_images(file, name, capsys):
         ("volumes", [(1, 1, 8, 8, 8)], ()),
         ("Two", [(1, 4), (1, 6)], ()),
         ("Tokens", [(1, 12)], ("int",)),
+        ("Tokens", [(1, 12)], ()),
         ("Masked", [(1, 12), (1, 12)], (torch.long, "bool")),
     ],
 )
@@ -156,7 +157,7 @@ def test_other_engines_fail_in_one_line(file, engine):
         ("Raises", {"image_size": 8}, r"^the forward pass fails on inputs of \(1, 3, 8, 8\) float32: KeyError: .*$"),
         ("Exits", {"image_size": 8}, "the forward pass fails on inputs of .* SystemExit: 3"),
         ("grey", {"image_size": 8}, "the forward pass fails on inputs of .* expected input.* 1 channels"),
-        ("Tokens", {"input_sizes": [(1, 12)]}, r"fails on inputs of \(1, 12\) float32: .*Long, Int"),
+        ("Masked", {"input_sizes": [(1, 12)] * 2, "input_types": ("float", "bool")}, r"\(1, 12\) float32, .*Long, Int"),
         ("Two", {"input_sizes": [(1, 4)]}, "missing 1 required positional argument"),
         ("OneImage", {"image_size": 8, "batch": 2}, "AssertionError: one image"),
         ("Net", {}, "does not say the size of its input: give --image-size or --input-size"),

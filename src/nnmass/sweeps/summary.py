@@ -12,6 +12,8 @@ from nnmass.sweeps.store import StoredRun
 def seed_means(runs: Sequence[StoredRun]) -> list[Network]:
     """Average the test accuracy of each specification over its seeds; diverged runs are left out.
 
+    Networks are in the order of their parameters, whichever was trained first.
+
     Args:
         runs: of one data set, trained alike.
 
@@ -28,7 +30,8 @@ def seed_means(runs: Sequence[StoredRun]) -> list[Network]:
     by_spec: dict[str, list[StoredRun]] = {}
     for run in finished:
         by_spec.setdefault(run.spec, []).append(run)
-    return [_network(members) for members in by_spec.values()]
+    networks = [_network(sorted(members, key=lambda run: run.seed)) for members in by_spec.values()]
+    return sorted(networks, key=lambda network: (network.params, network.nn_mass, network.accuracy))
 
 
 def _network(runs: Sequence[StoredRun]) -> Network:

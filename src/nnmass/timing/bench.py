@@ -97,7 +97,8 @@ def bench_source(
         seconds: to spend on the repeats of each block and of the network.
         image_size: height and width of the images, instead of what the source knows.
         input_sizes: of all inputs, the batch first, likewise.
-        input_types: of the inputs: ``"int"`` for tokens; by default the model's precision.
+        input_types: of the inputs: ``"int"`` for tokens; by default the model's precision, or integers where an
+            embedding reads them.
         progress: told of measured blocks.
 
     Raises:
@@ -127,6 +128,7 @@ def bench_source(
         _materialise(module)
         spec = None
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        input_types = input_types or _types_of(module, shapes)
         held = _held(source, module, shapes, input_types, where.batch)
         if spec is None and not input_types:
             spec = _family(module, [(1, *shape) for shape in shapes], source)
@@ -140,6 +142,18 @@ def bench_source(
         latency = measure_latency(module, where, shapes, input_types=input_types, seconds=seconds, yardstick=yardstick)
     shown = held if where.engine == "eager" else None
     return Bench(source, where, latency, prediction, shown, None if spec is None else spec.activation_bytes)
+
+
+def _types_of(module: nn.Module, shapes: Shapes) -> tuple[InputType, ...]:
+    """Integers for a model with an embedding that reads them and no other numbers; else what is read by default."""
+    if not any(isinstance(part, nn.Embedding) for part in module.modules()):
+        return ()
+    types = ("int",) * len(shapes)
+    try:
+        evaluation(module.eval(), random_inputs(module, shapes, 1, types))()
+    except ModelError:
+        return ()
+    return types
 
 
 def _held(source: str, module: nn.Module, shapes: Shapes, types: Sequence[InputType], batch: int) -> int | None:
