@@ -276,8 +276,8 @@ def test_the_label_of_a_data_set_tells_it_from_others_of_the_same_name_and_size(
         ({"seeds": []}, "a sweep needs specifications and seeds, got 4 and 0"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"stack_size": 0}, "stack_size must be at least 1, got 0"),
-        ({"seeds": [0, -1]}, "seed must be at least 0, got -1"),
-        ({"seeds": [2**64]}, r"seed must be less than 2\*\*63, got 18446744073709551616"),
+        ({"seeds": [0, -1]}, "seed must lie in 0 … 2⁶³ - 1, got -1"),
+        ({"seeds": [2**64]}, "seed must lie in 0 … 2⁶³ - 1, got 18446744073709551616"),
         ({"workers": 10**9}, "workers must be at most [0-9]+, got 1000000000: this machine has"),
     ],
 )
