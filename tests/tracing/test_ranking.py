@@ -109,7 +109,7 @@ def test_a_process_that_dies_costs_its_model_alone(file):
     reasons = {row.model.rpartition(":")[2]: row.reason for row in rows}
     assert len(rows) == 4
     assert reasons == {
-        "killed": "its process was ended by SIGKILL",
+        "killed": "its process was ended by SIGKILL, as where memory runs out",
         "leaves": "its process ended with exit code 3",
         "small": "",
     }
