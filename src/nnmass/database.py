@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,6 @@ class Database:
         application: SQLite's application id.
         version: of the tables.
         tables: statements that make them.
-        upgrades: statements that turn files of an older version into the next.
         create: whether it may be made.
 
     Raises:
@@ -41,12 +40,10 @@ class Database:
         application: int,
         version: int,
         tables: Sequence[str],
-        upgrades: Mapping[int, Sequence[str]] | None = None,
         create: bool = True,
     ) -> None:
         self.path, self.name = Path(path), name
         self.application, self.version, self.tables = application, version, tuple(tables)
-        self.upgrades = upgrades or {}
         if not create and not self.path.is_file():
             raise StoreError(f"{self.path}: no such {name}")
         if self.path.exists() and not self.path.is_file():
@@ -93,17 +90,17 @@ class Database:
         connection.execute("BEGIN")  # so that all are read of one state, whoever else makes the file
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        kinds = {kind for (kind,) in connection.execute("SELECT type FROM sqlite_master")}
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         connection.execute("COMMIT")
-        if application == 0 and not kinds:
+        if application == 0 and tables == 0:
             _write_ahead(connection)
-            self._write(connection, self.tables)
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in self.tables:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {self.application}")
+            connection.execute(f"PRAGMA user_version = {self.version}")
         elif application != self.application:
             raise StoreError(f"{self.path}: is a SQLite file, but not a {self.name}")
-        elif foreign := sorted(kinds - {"table", "index"}):
-            raise StoreError(f"{self.path}: holds a {foreign[0]}, which no {self.name} has")
-        elif version in self.upgrades:
-            self._write(connection, self.upgrades[version], after=version)
         elif version != self.version:
             raise StoreError(f"{self.path}: has version {version}, this program reads version {self.version}")
         else:
@@ -117,16 +114,6 @@ class Database:
         if found != expected:
             other = plain(min(found - expected, default="fewer tables"), limit=80)
             raise StoreError(f"{self.path}: is not a {self.name} as this program makes them: it holds {other}")
-
-    def _write(self, connection: sqlite3.Connection, statements: Sequence[str], *, after: int | None = None) -> None:
-        """Make the tables, or those of the version after another one, unless somebody else has done so meanwhile."""
-        connection.execute("BEGIN IMMEDIATE")
-        if after is not None and connection.execute("PRAGMA user_version").fetchone()[0] != after:
-            return
-        for statement in statements:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {self.application}")
-        connection.execute(f"PRAGMA user_version = {self.version}")
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -19,7 +19,6 @@ from nnmass.plain_text import plain
 
 _APPLICATION = 0x6E6E6C74  # "nnlt", in the header of the file
 _VERSION = 2
-_UNSTABLE = "unstable TEXT NOT NULL DEFAULT ''"
 _LARGEST = 2**31
 _INTERPOLATED = {"dense_layer": ("inputs",), "linear": ("inputs", "skips")}
 """Kinds whose latency is interpolated along a size; what else changes with it is left out of the look-up."""
@@ -255,7 +254,8 @@ def _open(path: str | os.PathLike[str], *, create: bool) -> Database:
     times = ", ".join(f"{name} REAL NOT NULL" for name in Timing._fields if name.endswith("_ms"))
     blocks = (
         f"CREATE TABLE IF NOT EXISTS blocks ({keys}, kind TEXT NOT NULL, sizes TEXT NOT NULL, {times}, "
-        f"repeats INTEGER NOT NULL, measured_at TEXT NOT NULL, {_UNSTABLE}, PRIMARY KEY ({names}, kind, sizes))"
+        "repeats INTEGER NOT NULL, measured_at TEXT NOT NULL, unstable TEXT NOT NULL, "
+        f"PRIMARY KEY ({names}, kind, sizes))"
     )
     speeds = f"CREATE TABLE IF NOT EXISTS speeds ({keys}, usual_ms REAL NOT NULL, PRIMARY KEY ({names}))"
     return Database(
@@ -264,7 +264,6 @@ def _open(path: str | os.PathLike[str], *, create: bool) -> Database:
         application=_APPLICATION,
         version=_VERSION,
         tables=[blocks, speeds],
-        upgrades={1: [f"ALTER TABLE blocks ADD COLUMN {_UNSTABLE}"]},
         create=create,
     )
 
