@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 
+import numpy as np
 import pytest
 
 NAMES = [
@@ -116,3 +118,32 @@ def test_paths(nnmass, tmp_path, name):
         assert done.code in (1, 2)
         assert done.err.count("\n") == 1
         assert shown(done.err)
+
+
+def test_data_and_folders_of_names_that_are_no_text(nnmass, reference, tmp_path):
+    folder = tmp_path / os.fsdecode(b"d\xff\x1b[2J")
+    folder.mkdir()
+    drawn = np.random.default_rng(0)
+    np.savez(folder / os.fsdecode(b"m\xfe.npz"), x=drawn.random((60, 64), dtype=np.float32), y=np.arange(60) % 10)
+    data = ("--data", folder / os.fsdecode(b"m\xfe.npz"), "--epochs", 1)
+    store = folder / os.fsdecode(b"s\xfd.sqlite")
+    for arguments in (
+        (
+            "sweep",
+            "--base",
+            reference,
+            "--store",
+            store,
+            *data,
+            "--seeds",
+            1,
+            "--workers",
+            1,
+            "--export",
+            folder / "r.csv",
+        ),
+        ("train", reference, *data, "--out", folder / "out"),
+    ):
+        done = nnmass(*arguments)
+        assert (done.code, done.err) == (0, "")
+        assert shown(done.out)

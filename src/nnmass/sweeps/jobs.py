@@ -6,6 +6,7 @@ from typing import Any
 
 from nnmass.architectures import DenseMLP
 from nnmass.data import Data, Dataset
+from nnmass.plain_text import plain
 from nnmass.sweeps.plan import Run
 from nnmass.sweeps.store import RunStore, StoredRun, stored_run
 from nnmass.training import DivergedError, train, train_stacked
@@ -16,7 +17,8 @@ _MANY_JOBS = 16
 
 def data_label(data: Data) -> str:
     """Name, source, size and digest of a data set, as the store keeps it."""
-    return f"{data.name} ({data.source}, {len(data.train)} training samples, digest {data.digest[:12]})"
+    label = f"{data.name} ({data.source}, {len(data.train)} training samples, digest {data.digest[:12]})"
+    return plain(label)  # names of files may hold what SQLite does not take
 
 
 @dataclass(frozen=True)

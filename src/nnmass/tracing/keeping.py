@@ -18,6 +18,7 @@ from torch import Tensor, nn
 _OTHERS = {*sys.stdlib_module_names, "torch", "numpy", "scipy", "nnmass"}
 """Packages whose own state is none of the model's."""
 _CONTAINERS = (OrderedDict, dict, list, set, deque)
+_CONTAINERS = (OrderedDict, dict, list, set, deque)
 _ATOMS = (Tensor, str, bytes, int, float, complex, BuiltinFunctionType, type(None))
 _HOLDERS = (nn.Module, SimpleNamespace, Namespace, threading.local, ChainMap, UserDict, UserList)
 
@@ -125,6 +126,10 @@ def _container(value: Any) -> _Kept:
 
 def _kind(container: Any) -> Any:
     return next(kind for kind in _CONTAINERS if issubclass(type(container), kind))
+
+
+def _kind(container: Any) -> Any:
+    return next(kind for kind in _CONTAINERS if isinstance(container, kind))
 
 
 def _same(now: list[Any], before: list[Any], *, pairs: bool) -> bool:
