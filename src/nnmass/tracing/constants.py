@@ -100,16 +100,6 @@ def written_by(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> lis
     return list(tensors_of(given))
 
 
-def written_by(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
-    """The tensors that an operator changes."""
-    if not func._schema.is_mutable:
-        return []
-    changed = [k for k, a in enumerate(func._schema.arguments) if a.alias_info is not None and a.alias_info.is_write]
-    names = [func._schema.arguments[k].name for k in changed]
-    given = [args[k] if k < len(args) else kwargs.get(name) for k, name in zip(changed, names, strict=True)]
-    return list(tensors_of(given))
-
-
 def draws(func: Any) -> bool:
     """Whether an operator draws random numbers."""
     return torch.Tag.nondeterministic_seeded in func.tags

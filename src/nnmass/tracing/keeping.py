@@ -128,10 +128,6 @@ def _kind(container: Any) -> Any:
     return next(kind for kind in _CONTAINERS if issubclass(type(container), kind))
 
 
-def _kind(container: Any) -> Any:
-    return next(kind for kind in _CONTAINERS if isinstance(container, kind))
-
-
 def _same(now: list[Any], before: list[Any], *, pairs: bool) -> bool:
     if len(now) != len(before):
         return False
