@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnmass.cli import options as o
+from nnmass.cli.durations import note_long_training
 from nnmass.cli.output import print_json, print_table, progress_bar, say
 from nnmass.cli.unused import Given, Unused, refuse_unused
 
@@ -222,6 +223,7 @@ def compress(
         )
         store = RunStore(out / "runs.sqlite")
         if verify:
+            note_long_training([spec, compression.spec], dataset, config, seeds=seeds)
             checkpoint = out / "checkpoint.safetensors"
             model = train_compressed(compression, dataset, store, config, progress_bar, checkpoint=checkpoint)
             weights = f"trained on {dataset.name}, seed 0"

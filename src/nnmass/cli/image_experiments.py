@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nnmass.cli import options as o
+from nnmass.cli.durations import MACS_PER_SECOND, duration
 from nnmass.cli.output import print_table, progress_bar, say
 from nnmass.cli.request import Request
 
@@ -33,8 +34,6 @@ _WHERE = {
     "imagenet": "put it below $NNMASS_DATA as train/CLASS/*.jpg and val/CLASS/*.jpg, WebDataset shards or Parquet",
 }
 """Where data that an experiment does not find is to be had."""
-_MACS_PER_SECOND = {"two cores": 2e10, "H100 (assumed)": 5e12}
-"""Rates of training by which the list of experiments estimates times: DenseCNNs on two cores, and a guess."""
 _RATE_OF = {"MobileNetV2": 0.2}
 """The share of these rates at which networks of depthwise convolutions are taken to train: a guess too."""
 
@@ -182,7 +181,7 @@ def listing() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     import numpy as np
 
     from nnmass.data import Dataset, Split
-    from nnmass.experiments import SCALES, STUDIES, training_macs
+    from nnmass.experiments import SCALES, STUDIES, macs_at
 
     whole = {
         "digits": (8, 10, 1_257),
@@ -199,16 +198,11 @@ def listing() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
             side = size.image_size or side
             one = Split(np.zeros((1, 3, side, side), np.uint8), np.zeros(1, np.int64))
             specs = study.networks(Dataset(data, one, one, one, classes), scale)
-            macs = training_macs(specs, size, train=train)
+            macs = macs_at(specs, size, train=train)
             share = _RATE_OF.get(specs[0].family, 1.0)
-            times = (_duration(macs / (share * rate)) for rate in _MACS_PER_SECOND.values())
+            times = (duration(macs / (share * rate)) for rate in MACS_PER_SECOND.values())
             rows.append((name, scale, data, f"{len(specs)} × {size.seeds}", str(size.epochs), f"{macs:.1e}", *times))
-    return ("name", "scale", "data", "networks × seeds", "epochs", "MACs", *_MACS_PER_SECOND), rows
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{minutes:,.0f} min" if minutes < 120 else f"{minutes / 60:,.0f} h"
+    return ("name", "scale", "data", "networks × seeds", "epochs", "MACs", *MACS_PER_SECOND), rows
 
 
 def data_of(name: str, scale: "Scale") -> str:

@@ -54,6 +54,11 @@ def print_table(
         Console(width=console.measure(table, options=_UNBOUNDED).maximum).print(table)
 
 
+def note(message: object) -> None:
+    """Print a line on standard error that is no error."""
+    messages.print(Text(f"note: {one_line(message)}"), soft_wrap=True)
+
+
 @contextmanager
 def saying_what_is_left_out() -> Iterator[None]:
     """Print what reading data warns of, each once and on a line of standard error."""
@@ -66,7 +71,7 @@ def saying_what_is_left_out() -> Iterator[None]:
         if not issubclass(warning.category, DataWarning):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     for message in dict.fromkeys(str(w.message) for w in found if issubclass(w.category, DataWarning)):
-        messages.print(Text(f"note: {one_line(message)}"), soft_wrap=True)
+        note(message)
 
 
 @contextmanager

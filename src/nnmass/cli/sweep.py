@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nnmass.cli import options as o
+from nnmass.cli.durations import note_long_training
 from nnmass.cli.output import print_json, progress_bar, say
 from nnmass.errors import first_line
 
@@ -85,6 +86,7 @@ def sweep(
         recipe=recipe,
     )
     opened = RunStore(store)
+    note_long_training(specs, dataset, config, seeds=seeds)
     with progress_bar(f"{len(specs)} networks × {seeds} seeds on {dataset.name}") as progress:
         runs = run_sweep(
             specs,

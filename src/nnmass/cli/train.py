@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnmass.cli import options as o
+from nnmass.cli.durations import note_long_training
 from nnmass.cli.output import percent, print_json, progress_bar, say
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def train(
         augment=augment,
         recipe=recipe,
     )
+    note_long_training([loaded], dataset, config)
     metrics = Metrics(out, tensorboard=tensorboard)
     bar = progress_bar(f"training on {dataset.name}") if is_first() else nullcontext(lambda done, total: None)
     only = alone(out / ".claims", "trains in this folder") if is_first() else nullcontext()

@@ -10,7 +10,7 @@ from nnmass.experiments.image_catalogue import (
     CompressionStudy,
     ConvergenceStudy,
     Study,
-    training_macs,
+    macs_at,
 )
 from nnmass.experiments.image_compression import ImageCompression, image_compression
 from nnmass.experiments.imagenet_published import ImagenetPublished, PublishedGroup, imagenet_published
@@ -84,6 +84,7 @@ __all__ = [
     "imagenet_published",
     "isometry_cnn",
     "isometry_mlp",
+    "macs_at",
     "measure_compression",
     "measure_rows",
     "mlp_accuracy",
@@ -94,7 +95,6 @@ __all__ = [
     "published_rows",
     "spread_of_means",
     "train_compressed",
-    "training_macs",
     "verdict",
     "verify",
     "with_interval",

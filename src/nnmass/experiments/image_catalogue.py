@@ -17,6 +17,7 @@ from nnmass.experiments.image_networks import (
     wide_resnets,
 )
 from nnmass.experiments.scales import Scale, Size
+from nnmass.training import training_macs
 
 _SMOKE = Size(epochs=2, seeds=2, image_size=8, train=200, test=100, recipe={"batch_size": 32}, dataset="digits")
 _SMALL = Size(
@@ -179,13 +180,13 @@ STUDIES: dict[str, Study] = {
 }
 
 
-def training_macs(specs: Sequence[Specification], size: Size, *, train: int) -> float:
-    """Multiply-accumulates of training networks: three times those of the forward passes of all images.
+def macs_at(specs: Sequence[Specification], size: Size, *, train: int) -> float:
+    """Multiply-accumulates of training networks at a scale.
 
     Args:
         specs: the networks.
         size: epochs, seeds, images.
         train: training images of the whole data set.
     """
-    images = size.seeds * size.epochs * min(train, size.train or train)
-    return 3.0 * images * sum(spec.macs for spec in specs)
+    samples = min(train, size.train or train)
+    return training_macs(specs, samples=samples, epochs=size.epochs, seeds=size.seeds)

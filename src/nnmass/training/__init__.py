@@ -3,6 +3,7 @@
 from nnmass.training.batches import check_fits
 from nnmass.training.checkpoint import load_weights, save_weights
 from nnmass.training.config import TrainingConfig, default_config
+from nnmass.training.cost import training_macs
 from nnmass.training.loop import DivergedError, Progress, train
 from nnmass.training.metrics import Metrics
 from nnmass.training.place import is_first
@@ -24,4 +25,5 @@ __all__ = [
     "save_weights",
     "train",
     "train_stacked",
+    "training_macs",
 ]
