@@ -1,7 +1,5 @@
 """Training that takes more than a day says so before it starts."""
 
-import sys
-
 import pytest
 
 from nnmass import DenseMLP
@@ -33,7 +31,7 @@ def test_a_sweep_says_it_before_it_trains(nnmass, reference, tmp_path, monkeypat
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["nnmass.sweeps"], "run_sweep", stop)
+    monkeypatch.setattr("nnmass.sweeps.run_sweep", stop)
     call = ("--base", reference, "--store", tmp_path / "s.sqlite", "--epochs", 10**6, "--seeds", 10_000)
     done = nnmass("sweep", *call)
     assert done.code == 130

@@ -28,12 +28,13 @@ def fit(
     """
     from nnmass import atomic
     from nnmass.prediction import compare
-    from nnmass.reporting import accuracy_figure, comparison_rows, save
+    from nnmass.reporting import accuracy_figure, check_picture, comparison_rows, save
     from nnmass.sweeps import RunStore, seed_means
 
     if not predict:
         o.refuse(context, {"level", "extrapolate"}, "is for --predict")
     if plot is not None:
+        check_picture(plot)
         atomic.require_writable(plot.parent)
     runs = RunStore(store, create=False).runs(data=data)
     comparison = compare(seed_means(runs), seed=seed)

@@ -46,6 +46,7 @@ def isometry(
 
     Example: nnmass isometry examples/reference.json --data digits --out isometry
     """
+    from nnmass import atomic
     from nnmass.architectures import load_spec
     from nnmass.propagation import Initialisation
     from nnmass.propagation import isometry as measure
@@ -67,6 +68,9 @@ def isometry(
     Initialisation.parse(init)
     loaded = load_spec(spec)
     read = _inputs(context, loaded, data, data_root, segments, inputs, seed)
+    for folder in (out, None if plot is None else plot.parent):
+        if folder is not None:
+            atomic.require_writable(folder)
     with progress_bar("isometry", unit="networks") as progress:
         found = measure(
             loaded,
