@@ -8,6 +8,7 @@ refused, standard error holds one line; no traceback, nothing longer than a minu
 """
 
 import argparse
+import gc
 import io
 import json
 import os
@@ -155,6 +156,8 @@ def main() -> None:
     files = Path(tempfile.mkdtemp(prefix="nnmass-fuzz-files-"))
     try:
         make_files(files)
+        gc.collect()
+        gc.freeze()  # so that the garbage collection of a child copies no page
         for number, arguments, folder in calls(asked.seed, asked.first + len(kept), asked.first + asked.calls, files):
             found = run_call(arguments, folder)
             row = {"number": number, "command": arguments[0], "faults": faults(arguments, found)}

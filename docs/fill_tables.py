@@ -15,6 +15,7 @@ import any_model_tables
 import design_tables
 import image_tables
 import imagenet_tables
+import trust_tables
 from markdown_tables import table as _table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +24,7 @@ PAGES = [
     ROOT / "docs" / "measurements.md",
     ROOT / "docs" / "any-model.md",
     ROOT / "docs" / "designing.md",
+    ROOT / "docs" / "trust.md",
 ]
 DATA = ("mnist", "linear", "circle")
 QUANTITIES = {"nn_mass": "log NN-Mass", "params": "log params", "macs": "log MACs"}
@@ -291,6 +293,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "isometry-cnn-theory": lambda: isometry_theory("isometry-cnn-cifar10"),
     **{name: filled_from("imagenet-published/summary.json", fill) for name, fill in imagenet_tables.TABLES.items()},
     **{name: filled_from(path, fill) for name, (path, fill) in any_model_tables.TABLES.items()},
+    **{name: filled_from(path, fill) for name, (path, fill) in trust_tables.TABLES.items()},
     "headline-designs": lambda: design_tables.headline_designs(_read),
     "design-exactness": filled_from("benchmarks/design_exactness.json", design_tables.exactness),
     "design-speed": filled_from("benchmarks/design_speed.json", design_tables.speed),
