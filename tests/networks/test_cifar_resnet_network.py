@@ -102,5 +102,5 @@ def test_gradient_propagation_can_be_measured():
     found = isometry(spec, 6, initialisations=2, probes=2)
     expected = ["conv1", "layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "layer2.0.conv2", "fc"]
     assert [layer.name for layer in found.layers] == expected
-    assert found.skipped == ()
+    assert [skipped.reason.partition(" ")[0] for skipped in found.skipped] == ["adaptive_avg_pool2d"]
     assert found.mean > 0

@@ -65,8 +65,8 @@ def test_like_blocks_stand_in_one_row():
     prediction = Prediction(4.5, ((same, 1.0), (same, 1.5), (other, 2.0)))
     found = Bench("n", Conditions("d", "eager", 1, 1, "1"), timing, prediction, 2_000_000, 1_000_000)
     assert bench_rows(found)[1] == [
-        (str(same), "2", "2.500", "55.6%"),
-        (str(other), "1", "2.000", "44.4%"),
+        (str(same), "2", "2.500", "55.6%", ""),
+        (str(other), "1", "2.000", "44.4%", ""),
     ]
     text = "\n".join(bench_summary(found))
     assert "n: 4.00 ms (10 … 90 %: 3.90 … 4.20, 99 %: 4.50; 20 repeats)" in text

@@ -58,7 +58,6 @@ def analyze(
         except RefusedError as error:
             if as_json:
                 print_json(_refusal(model, error))
-                raise typer.Exit(1) from None
             raise
     if report is not None and graph is not None:
         from nnmass.reporting import layer_graph_figure, save
