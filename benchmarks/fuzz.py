@@ -81,6 +81,7 @@ def _become(arguments: list[str], folder: Path) -> NoReturn:
     code = 99
     try:
         os.chdir(folder)
+        os.environ.pop("NNMASS_DATA", None)  # the same calls on every machine
         for descriptor, name in ((1, ".out"), (2, ".err")):
             opened = os.open(folder / name, os.O_WRONLY | os.O_CREAT)
             os.dup2(opened, descriptor)
