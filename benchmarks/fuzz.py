@@ -23,7 +23,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -134,9 +134,9 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def calls(seed: int, first: int, last: int, files: Path) -> Iterator[tuple[int, list[str], Path]]:
+def calls(seed: int, numbers: Iterable[int], files: Path) -> Iterator[tuple[int, list[str], Path]]:
     """Draw calls one by one, each from its own number, in a folder of its own that is removed afterwards."""
-    for number in range(first, last):
+    for number in numbers:
         with tempfile.TemporaryDirectory(prefix="nnmass-fuzz-") as name:
             folder = Path(name)
             yield number, draw_call(random.Random(f"{seed}/{number}"), files, folder), folder
@@ -154,12 +154,14 @@ def main() -> None:
     _load_libraries()
     journal = Path(f"{asked.out}.partial")
     kept = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+    finished = {row["number"] for row in kept}
+    missing = [k for k in range(asked.first, asked.first + asked.calls) if k not in finished]
     files = Path(tempfile.mkdtemp(prefix="nnmass-fuzz-files-"))
     try:
         make_files(files)
         gc.collect()
         gc.freeze()  # so that the garbage collection of a child copies no page
-        for number, arguments, folder in calls(asked.seed, asked.first + len(kept), asked.first + asked.calls, files):
+        for number, arguments, folder in calls(asked.seed, missing, files):
             found = run_call(arguments, folder)
             row = {"number": number, "command": arguments[0], "faults": faults(arguments, found)}
             row |= {name: found[name] for name in ("code", "seconds", "bytes")}

@@ -67,7 +67,13 @@ FEW = {
     "segments": ("2", "20"),
 }
 """Sensible values of options that decide how long a call takes; elsewhere any value of the range is."""
-_NOT_DRAWN = {("sweep", "engine"), ("sweep", "address"), ("bench", "engine")}  # Ray and compilers take minutes to start
+_NOT_DRAWN = {
+    ("sweep", "engine"),  # Ray and compilers take minutes to start
+    ("sweep", "address"),
+    ("bench", "engine"),
+    ("design", "latency"),  # the blocks of a family's whole space take minutes to measure; see _design
+    ("compress", "latency"),
+}
 
 
 def draw_call(draw: random.Random, files: Path, folder: Path) -> list[str]:
@@ -211,13 +217,17 @@ def _sweep(draw: random.Random) -> list[str]:
     return ["--base", spec, "--store", "new.sqlite", "--workers", "1", "--seeds", "1", *options]
 
 
+def _design(draw: random.Random) -> list[str]:
+    if draw.random() < 0.1:
+        return ["space.json", "--latency", "latency.sqlite"]
+    budgets = ([], ["--max-macs", "1G"], ["--max-params", "1M"], ["--front", "macs", "--max-macs", "20M"])
+    return [draw.choice(FAMILIES), *draw.choice(budgets)]
+
+
 _BASES: dict[str, Any] = {
     "analyze": _sources,
     "rank": lambda draw: [*draw.sample(MODELS, 2), "--workers", "1", *draw.choice(([], ["--csv", "rank.csv"]))],
-    "design": lambda draw: [
-        draw.choice(FAMILIES),
-        *draw.choice(([], ["--max-macs", "1G"], ["--max-params", "1M"], ["--front", "macs", "--max-macs", "20M"])),
-    ],
+    "design": _design,
     "compress": lambda draw: [draw.choice(MODELS), *draw.choice(([], ["--keep-macs", "0.6"], ["--max-params", "3k"]))],
     "bench": lambda draw: [*_sources(draw)[:1], "--seconds", "0.001", "--threads", "1"],
     "export": lambda draw: [*_spec(draw), "--format", draw.choice(("json", "code", "safetensors", "json,code"))],

@@ -173,12 +173,13 @@ def latency_table(path: Path | None, engine: str | None, *, other_device: bool) 
 
 def fill_missing(table: "LatencyTable | None", blocks: "Iterable[Block]") -> None:
     """Measure the blocks that a table of this machine lacks."""
-    from nnmass.cli.output import progress_bar
+    from nnmass.cli.output import note, progress_bar
     from nnmass.timing import conditions, fill_table
 
     wanted = list(blocks)
-    if table is None or table.conditions.device != conditions().device or not table.missing(wanted):
+    if table is None or table.conditions.device != conditions().device or not (missing := table.missing(wanted)):
         return
+    note(f"{table.path}: {len(missing):,} blocks are not in it, and are measured now; that can take minutes")
     with progress_bar("latencies", unit="blocks") as progress:
         fill_table(table, wanted, progress=progress)
 
