@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from nnmass.tracing.call import Call
 from nnmass.tracing.layout import Axis, MixedError, Value, fresh, placed, without_channels
-from nnmass.tracing.tracer import Call, Tracer, operand
+from nnmass.tracing.tracer import Tracer, operand
 
 
 def embedding(tracer: Tracer, call: Call) -> Value:

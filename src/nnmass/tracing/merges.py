@@ -10,8 +10,9 @@ from torch import Tensor
 from nnmass.topology.graph import CONSTANT, check_channels, decode, encode
 from nnmass.tracing import reasons
 from nnmass.tracing.broadcasting import meet
+from nnmass.tracing.call import Call
 from nnmass.tracing.layout import Axis, MixedError, Value, concatenate, drop, expand, insert, resize, take, view
-from nnmass.tracing.tracer import Call, Tracer, operand
+from nnmass.tracing.tracer import Tracer, operand
 
 EXTREMA = {"aten::maximum", "aten::minimum"}
 

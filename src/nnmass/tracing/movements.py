@@ -9,9 +9,10 @@ from torch import Tensor
 
 from nnmass.topology.graph import check_channels
 from nnmass.tracing import layout, windows
+from nnmass.tracing.call import Call
 from nnmass.tracing.grids import Grid
 from nnmass.tracing.layout import Axis, MixedError, Value
-from nnmass.tracing.tracer import Call, Handler, Tracer
+from nnmass.tracing.tracer import Handler, Tracer
 
 
 def only_value(tracer: Tracer, call: Call) -> Value:

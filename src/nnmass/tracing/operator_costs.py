@@ -3,18 +3,16 @@
 import re
 from collections.abc import Callable
 from math import prod
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from nnmass.tracing.tracer import Call
+from nnmass.tracing.call import Call
 
 _LIBRARIES = {"aten", "prim", "prims", "profiler"}
 """Where an operator's name tells what it does; anybody may call one of his own as he likes."""
 
 
-def macs_of(call: "Call") -> int | None:
+def macs_of(call: Call) -> int | None:
     """Multiply-accumulates of an operator that has run; 0 where it sums no products; None where that is not known.
 
     Products of matrices, convolutions and attention count, whatever they are products of: data, parameters or
@@ -27,7 +25,7 @@ def macs_of(call: "Call") -> int | None:
     return 0 if library in _LIBRARIES and not _multiplies(plain) else None
 
 
-def _convolution(call: "Call") -> int:
+def _convolution(call: Call) -> int:
     source, weight = call["input"], call["weight"]
     out: Tensor = call.out
     transposed = call.has("transposed") and bool(call["transposed"])
@@ -35,16 +33,16 @@ def _convolution(call: "Call") -> int:
     return int(larger.numel() // larger.shape[1] * weight.numel())
 
 
-def _over_time(call: "Call") -> int:
+def _over_time(call: Call) -> int:
     """``conv_tbc``: time, samples, channels."""
     out, weight = call.out, call["weight"]
     return int(out.numel() // out.shape[-1] * weight.numel())
 
 
-def _of_factors(left: str, right: str) -> Callable[["Call"], int]:
+def _of_factors(left: str, right: str) -> Callable[[Call], int]:
     """Matrix products: every number of the result sums as many products as the factors share."""
 
-    def cost(call: "Call") -> int:
+    def cost(call: Call) -> int:
         a, b = call[left], call[right]
         rows = a.numel() // max(a.shape[-1], 1)
         columns = b.shape[-1] if b.ndim > 1 else 1
@@ -53,25 +51,25 @@ def _of_factors(left: str, right: str) -> Callable[["Call"], int]:
     return cost
 
 
-def _attention(call: "Call") -> int:
+def _attention(call: Call) -> int:
     query, key, value = call.given[:3]
     rows, length = query.numel() // max(query.shape[-1], 1), key.shape[-2]
     return int(rows * length * (query.shape[-1] + value.shape[-1]))
 
 
-def _trilinear(call: "Call") -> int:
+def _trilinear(call: Call) -> int:
     """``nn.Bilinear``: for every output, the matrix once, and its result with the other input."""
     left, matrices, right = call["i1"], call["i2"], call["i3"]
     samples = left.shape[0]
     return int(samples * (matrices.numel() + prod(matrices.shape[:1]) * right.shape[-1]))
 
 
-def _recurrent(call: "Call") -> int:
+def _recurrent(call: Call) -> int:
     steps = prod(call["input"].shape[:-1])
     return int(steps * (call["weight0"].numel() + call["weight1"].numel()))
 
 
-_NAMES: dict[Callable[["Call"], int], tuple[str, ...]] = {
+_NAMES: dict[Callable[[Call], int], tuple[str, ...]] = {
     _convolution: ("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution"),
     _over_time: ("conv_tbc",),
     _of_factors("self", "mat2"): ("mm", "bmm", "_int_mm"),

@@ -3,7 +3,8 @@
 import torch
 
 from nnmass.tracing import embeddings, merges, movements, products
-from nnmass.tracing.tracer import Call, Handler
+from nnmass.tracing.call import Call
+from nnmass.tracing.tracer import Handler
 
 _ATTENTION = (
     *("scaled_dot_product_attention", "_scaled_dot_product_attention_math", "_scaled_dot_product_flash_attention"),

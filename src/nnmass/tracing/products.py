@@ -12,9 +12,10 @@ from torch import Tensor
 from nnmass.topology.graph import Operand
 from nnmass.tracing import reasons
 from nnmass.tracing.broadcasting import meet, modulates
+from nnmass.tracing.call import Call
 from nnmass.tracing.layout import Axis, MixedError, Value, blank, expand, placed, without_channels
 from nnmass.tracing.operator_costs import macs_of
-from nnmass.tracing.tracer import Call, Tracer, operand
+from nnmass.tracing.tracer import Tracer, operand
 from nnmass.tracing.windows import convolved
 
 

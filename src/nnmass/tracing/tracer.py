@@ -1,6 +1,6 @@
 """A dispatch mode that reads the layer graph of a model while it runs on tensors without memory."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,8 @@ from nnmass.errors import ModelError, ResourceError
 from nnmass.topology.graph import Channels, Kind, Node, Operand
 from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath
-from nnmass.tracing.constants import Constants, draws, written_by
+from nnmass.tracing.call import Call
+from nnmass.tracing.constants import Constants, draws
 from nnmass.tracing.drafts import Drafts
 from nnmass.tracing.grids import Grids
 from nnmass.tracing.layout import MixedError, Value, unknown, view
@@ -22,40 +23,6 @@ from nnmass.tracing.without_memory import Budget, needs_numbers, run_on_constant
 
 Handler = Callable[["Tracer", "Call"], Value | Sequence[Value | None] | None]
 RECURRENT_MODULES = (nn.RNNBase, nn.RNNCellBase)
-
-
-class Call:
-    """One operator call.
-
-    Attributes:
-        name: name of the operator without overload: ``"aten::add"``.
-        args: its positional arguments by name, defaults included.
-        out: its result.
-    """
-
-    def __init__(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        self.func = func
-        self.name: str = func._schema.name
-        self.given = (*args, *kwargs.values())
-        self._args, self._kwargs = args, kwargs
-        self.out: Any = None
-
-    def __getitem__(self, name: str) -> Any:
-        """Argument of that name."""
-        for k, argument in enumerate(self.func._schema.arguments):
-            if argument.name == name:
-                if k < len(self._args):
-                    return self._args[k]
-                return self._kwargs.get(name, argument.default_value)
-        raise KeyError(name)
-
-    def has(self, name: str) -> bool:
-        """Whether the operator has an argument of that name."""
-        return any(argument.name == name for argument in self.func._schema.arguments)
-
-    def written(self) -> list[Tensor]:
-        """The tensors that it changes."""
-        return written_by(self.func, self._args, self._kwargs)
 
 
 class Tracer(TorchDispatchMode):

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from nnmass.tracing.call import Call
 from nnmass.tracing.grids import Grid, Grids
 from nnmass.tracing.layout import Axis, Value
-from nnmass.tracing.tracer import Call
 
 
 def per_dimension(numbers: Any, count: int, default: int) -> list[int]:

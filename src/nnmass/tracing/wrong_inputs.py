@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from nnmass.errors import ModelError, ResourceError
-from nnmass.tracing.tracer import Call, Tracer, operand
+from nnmass.tracing.call import Call
+from nnmass.tracing.tracer import Tracer, operand
 
 _MOST_PARTS = 2**15
 _DIVISIONS = {f"aten::{name}" for name in ("unbind", "split", "unsafe_split", "chunk", "unsafe_chunk")}
