@@ -178,6 +178,7 @@ def _interrupts_kept() -> Iterator[None]:
 
 def _serve(connection: Connection, work: Callable[..., Any], talks: bool) -> None:
     """Answer item by item until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also where an item's own code lets signals through again
     import torch
 
     torch.set_num_threads(1)
@@ -186,14 +187,17 @@ def _serve(connection: Connection, work: Callable[..., Any], talks: bool) -> Non
     while True:
         try:
             item = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         message: _Message
         try:
             message = "done", work(item, *further)
         except Exception as error:
             message = "failed", _sendable(error)
-        connection.send(message)
+        try:
+            connection.send(message)
+        except OSError:
+            return
 
 
 def _leave_with_parent() -> None:
