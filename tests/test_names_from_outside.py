@@ -101,3 +101,14 @@ def test_json(tmp_path, name):
     path = atomic.write_json(tmp_path / "t.json", {"model": name})
     assert json.loads(path.read_text())["model"] == name
     assert is_plain(path.read_text())
+
+
+def test_powers_of_ten_on_an_axis_stay_powers():
+    with style.figure(4, 3) as drawn:
+        axes = drawn.subplots()
+        axes.plot([1, 1e6], [1, 1e6], label="$x$")
+        axes.set_xscale("log")
+        axes.legend()
+    assert style.picture(drawn, "svg")
+    assert all(tick.get_parse_math() for tick in axes.get_xticklabels())
+    assert not axes.get_legend().get_texts()[0].get_parse_math()

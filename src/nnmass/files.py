@@ -34,14 +34,18 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
             raise OSError(errno.EINVAL, "is a socket, not a file", os.fspath(path)) from None
         raise
     try:
-        mode = os.fstat(descriptor).st_mode
-        for is_kind, kind in _KINDS:
-            if is_kind(mode):
-                raise OSError(errno.EINVAL, f"is {kind}, not a file", os.fspath(path))
+        kind = kind_of(os.fstat(descriptor).st_mode)
+        if kind:
+            raise OSError(errno.EINVAL, f"is {kind}, not a file", os.fspath(path))
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def kind_of(mode: int) -> str:
+    """Say what something is that is no regular file, by its mode; nothing of a file."""
+    return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "")
 
 
 def read_bytes(path: str | os.PathLike[str], *, limit: int, what: str = "such a file") -> bytes:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnmass.cli import options as o
-from nnmass.cli.input_sizes import input_size_and_type
 from nnmass.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -18,14 +17,7 @@ if TYPE_CHECKING:
 
 def analyze(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=o.MODEL_HELP)],
-    input_size: Annotated[
-        list[Any] | None,
-        typer.Option(
-            parser=input_size_and_type,
-            metavar="SIZE[:TYPE]",
-            help="1,3,224,224: samples first; once per input of the model. 1,128:int for token ids, :bool for masks.",
-        ),
-    ] = None,
+    input_size: o.InputSizeOption = None,
     image_size: o.ImageSizeOption = None,
     projection: o.ProjectionOption = None,
     by_layer: Annotated[bool, typer.Option("--by-layer", help="List the layers.")] = False,

@@ -18,6 +18,7 @@ from nnmass.cli.design import design
 from nnmass.cli.export import export
 from nnmass.cli.fit import fit
 from nnmass.cli.isometry import isometry
+from nnmass.cli.output import note
 from nnmass.cli.rank import rank
 from nnmass.cli.reproduce import reproduce
 from nnmass.cli.sweep import sweep
@@ -76,7 +77,7 @@ def main() -> None:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Show a warning as one line, without the place in the code that raised it."""
-    print(f"note: {one_line(message, limit=400)}", file=sys.stderr)
+    note(message)
 
 
 def _report(error: Exception) -> NoReturn:

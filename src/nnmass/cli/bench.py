@@ -1,12 +1,11 @@
 """``nnmass bench``: latency and memory on this machine."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from nnmass.cli import options as o
-from nnmass.cli.input_sizes import input_size_and_type
 from nnmass.cli.output import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
@@ -35,14 +34,7 @@ def bench(
     seconds: Annotated[
         float, o.real(low=0.001, high=3_600, help="To spend on the repeats of each block and network.")
     ] = 0.25,
-    input_size: Annotated[
-        list[Any] | None,
-        typer.Option(
-            parser=input_size_and_type,
-            metavar="SIZE[:TYPE]",
-            help="1,3,224,224: the batch first; once per input of the model. 1,128:int for token ids, :bool for masks.",
-        ),
-    ] = None,
+    input_size: o.InputSizeOption = None,
     image_size: o.ImageSizeOption = None,
     as_json: o.JsonOption = False,
 ) -> None:
@@ -79,7 +71,7 @@ def bench(
             seconds=seconds,
             image_size=image_size,
             input_sizes=sizes,
-            input_types=types if any(types) else (),
+            dtypes=types if any(types) else (),
             progress=progress,
         )
     if as_json:

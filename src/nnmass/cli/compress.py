@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,12 +23,6 @@ UNUSED = (
         lambda given: given["data"] is None,
         frozenset({"verify", "calibrate"}) | _TRAINING | _READING,
         "needs --data",
-    ),
-    Unused(lambda given: given["data"] not in ("linear", "circle"), frozenset({"segments"}), "is of linear and circle"),
-    Unused(
-        lambda given: given["data"] in ("digits", "linear", "circle"),
-        frozenset({"data_root"}),
-        "is of data in files; digits, linear and circle need none",
     ),
     Unused(lambda given: given["latency"] is None, frozenset({"engine", "other_device"}), "needs --latency"),
 )
@@ -132,10 +126,7 @@ def compress(
     latency: o.LatencyOption = None,
     engine: o.EngineOption = None,
     other_device: o.OtherDeviceOption = False,
-    input_size: Annotated[
-        list[Any] | None,
-        typer.Option(parser=o.size, metavar="SIZE", help="1,3,224,224: size of MODEL's input, samples first."),
-    ] = None,
+    input_size: o.InputSizeOption = None,
     image_size: o.ImageSizeOption = None,
     time_limit: o.TimeLimitOption = None,
     verify: Annotated[bool, typer.Option("--verify", help="Train reference and compressed alike and compare.")] = False,
@@ -178,6 +169,7 @@ def compress(
     from nnmass.tracing import specification_of
 
     refuse_unused(context, UNUSED)
+    o.refuse_of_data(context, data)
     if verify and seeds < 2:
         raise typer.BadParameter("--verify needs at least 2 seeds for an interval", param_hint="--seeds")
     if (big is None) == (reference is None):
@@ -185,8 +177,10 @@ def compress(
     for name, most, keep in (("macs", max_macs, keep_macs), ("params", max_params, keep_params)):
         if most is not None and keep is not None:
             raise typer.BadParameter(f"give --keep-{name} or --max-{name}, not both", param_hint=f"--keep-{name}")
+    if any(kind for _, kind in input_size or ()):
+        raise typer.BadParameter("networks of these families read numbers: give no type", param_hint="--input-size")
     source = big or str(reference)
-    spec = specification_of(source, input_sizes=input_size or (), image_size=image_size)
+    spec = specification_of(source, input_sizes=[size for size, _ in input_size or ()], image_size=image_size)
     refuse_unused(context, UNUSED_BY_NETWORK, **_facts(spec))
     domain = Domain(min_depth, max_density, cell_tolerance, stage_tolerance, inner_tolerance)
     table = o.latency_table(latency, engine, other_device=other_device)

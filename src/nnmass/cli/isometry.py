@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from nnmass.architectures import Specification
     from nnmass.propagation import ExpectedIsometry, Mend
 
-_SEGMENTED = ("linear", "circle")
-_WITHOUT_FILES = ("digits", *_SEGMENTED)
-
 
 def isometry(
     context: typer.Context,
@@ -62,7 +59,7 @@ def isometry(
         write_isometry,
     )
 
-    _refuse_unused(context, data)
+    o.refuse_of_data(context, data)
     if plot is not None:
         check_picture(plot)
     Initialisation.parse(init)
@@ -106,14 +103,6 @@ def isometry(
         print_table("What would bring it closer to 1", *mend_rows(mends, theory))
     if out is not None:
         say(f"Written to {out}: report.html, spectrum.png, spectrum.svg, isometry.json")
-
-
-def _refuse_unused(context: typer.Context, data: str | None) -> None:
-    """Refuse options that say more of the data than it needs."""
-    if data not in _SEGMENTED:
-        o.refuse(context, {"segments"}, f"only works with --data {' or '.join(_SEGMENTED)}")
-    if data is None or data in _WITHOUT_FILES:
-        o.refuse(context, {"data_root"}, "only works with --data of files")
 
 
 def _inputs(

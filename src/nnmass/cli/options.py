@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nnmass.cli.input_sizes import input_size_and_type
 from nnmass.cli.ranges import count, real, whole
 from nnmass.files import read_json
 
@@ -16,22 +17,6 @@ if TYPE_CHECKING:
     from nnmass.data import Data, Dataset, ImageStream
     from nnmass.latency import Block, LatencyTable
     from nnmass.training import TrainingConfig
-
-
-def size(text: str) -> tuple[int, ...]:
-    """Read a size.
-
-    Examples:
-        >>> size("1,3,224,224")
-        (1, 3, 224, 224)
-    """
-    try:
-        sizes = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        sizes = ()
-    if not sizes or min(sizes) < 1:
-        raise typer.BadParameter(f"{text!r} is not a size such as 1,3,224,224")
-    return sizes
 
 
 LARGEST_SEED = 2**63 - 1
@@ -65,6 +50,15 @@ OtherDeviceOption = Annotated[
 TimeLimitOption = Annotated[
     float | None,
     real("--time-limit", open_low=True, high=10**6, help="Seconds; then stop with the best so far and its bound."),
+]
+InputSizeOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--input-size",
+        parser=input_size_and_type,
+        metavar="SIZE[:TYPE]",
+        help="1,3,224,224: samples first; once per input of the model. 1,128:int for token ids, :bool for masks.",
+    ),
 ]
 ImageSizeOption = Annotated[
     int | None, whole("--image-size", high=65_536, help="Height and width of the images; default: the model's own.")
@@ -129,12 +123,14 @@ def refuse(context: typer.Context, names: "Collection[str]", because: str) -> No
             raise UnusedOption(f"{parameter.opts[0]} {because}", context)
 
 
-def refuse_of_data(context: typer.Context, data: str) -> None:
-    """Refuse the options of other data than this.
+def refuse_of_data(context: typer.Context, data: str | None) -> None:
+    """Refuse the options of other data than this, or of any where there is none.
 
     Raises:
         BadParameter: ``--segments`` without segments, or ``--data-root`` of data that is in no folder.
     """
+    if data is None:
+        refuse(context, {"segments", "data_root"}, "needs --data")
     if data not in _SEGMENTED:
         refuse(context, {"segments"}, f"is for linear and circle, not for {data}")
     if data in _MADE:

@@ -1,7 +1,6 @@
 """Encoded images of one part of a data set: what every layout gives, and those in one folder per class."""
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from nnmass.data.images import MOST_BYTES, SUFFIXES
 from nnmass.data.left_out import counted, is_hidden, is_note, tell, tell_left_out
 from nnmass.errors import DataError, ImageError, reason
-from nnmass.files import read_bytes
+from nnmass.files import kind_of, read_bytes
 from nnmass.plain_text import plain
 
 _SAME_KIND = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}
@@ -180,6 +179,5 @@ def _regular(entry: "os.DirEntry[str]") -> str:
             mode = entry.stat().st_mode
         except OSError as error:  # a link to nowhere
             raise DataError(f"{entry.path}: cannot be read ({error.strerror})") from None
-        kind = "a named pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
-        raise DataError(f"{entry.path}: is {kind}, not an image")
+        raise DataError(f"{entry.path}: is {kind_of(mode)}, not an image")
     return entry.path

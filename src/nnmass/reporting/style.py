@@ -66,14 +66,17 @@ def picture(drawn: Figure, kind: str) -> bytes:
 
 def _make_plain(drawn: Figure) -> None:
     """Show text as it is: names from files are no mathematics ($) and hold no characters that cannot be drawn."""
-    for axes in drawn.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            written = axis.get_major_formatter()
-            if isinstance(written, FuncFormatter):  # it writes its ticks again whenever it draws
-                axis.set_major_formatter(FuncFormatter(partial(_plain_tick, written.func)))
+    numbers: set[Text] = set()
+    for axis in (axis for axes in drawn.axes for axis in (axes.xaxis, axes.yaxis)):
+        written = axis.get_major_formatter()
+        if isinstance(written, FuncFormatter):  # it writes its ticks again whenever it draws
+            axis.set_major_formatter(FuncFormatter(partial(_plain_tick, written.func)))
+        else:  # Matplotlib's own numbers, which may be powers of ten
+            numbers.update(axis.get_majorticklabels(), axis.get_minorticklabels())
     for text in drawn.findobj(Text):
-        text.set_parse_math(False)
-        text.set_text(_plain_lines(text.get_text()))
+        if text not in numbers:
+            text.set_parse_math(False)
+            text.set_text(_plain_lines(text.get_text()))
 
 
 def _plain_tick(write: Callable[[float, int | None], str], value: float, position: int | None) -> str:

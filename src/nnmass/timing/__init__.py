@@ -2,7 +2,6 @@
 
 from nnmass.timing.bench import Bench, bench_source, peak_activations
 from nnmass.timing.engines import Engine, conditions, threads_set
-from nnmass.timing.inputs import InputType
 from nnmass.timing.measure import fill_table, inputs_grid, measure_latency, yardstick_of
 from nnmass.timing.memory import peak_bytes
 from nnmass.timing.modules import module_of
@@ -12,7 +11,6 @@ from nnmass.timing.yardstick import Yardstick
 __all__ = [
     "Bench",
     "Engine",
-    "InputType",
     "Yardstick",
     "bench_source",
     "conditions",

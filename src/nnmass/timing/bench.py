@@ -16,12 +16,13 @@ from nnmass.errors import InvalidValueError, ModelError
 from nnmass.latency import Conditions, LatencyTable, Prediction, Timing, blocks_of
 from nnmass.memory import require_memory
 from nnmass.timing.engines import evaluation
-from nnmass.timing.inputs import InputType, random_inputs
+from nnmass.timing.inputs import random_inputs
 from nnmass.timing.measure import SECONDS, Progress, fill_table, measure_latency, yardstick_of
 from nnmass.timing.memory import peak_bytes
 from nnmass.timing.norms import settled
 from nnmass.tracing import load_model, recognise
 from nnmass.tracing.from_source import is_specification, read_specification
+from nnmass.tracing.input_types import InputType
 
 Shapes: TypeAlias = Sequence[tuple[int, ...]]
 _HINT = "give --image-size or --input-size"
@@ -83,7 +84,7 @@ def bench_source(
     seconds: float = SECONDS,
     image_size: int | None = None,
     input_sizes: Sequence[Sequence[int]] = (),
-    input_types: Sequence[InputType] = (),
+    dtypes: Sequence[InputType | str] = (),
     progress: Progress | None = None,
 ) -> Bench:
     """Measure what a user names: a specification's JSON file, or any source of `load_model`.
@@ -97,7 +98,7 @@ def bench_source(
         seconds: to spend on the repeats of each block and of the network.
         image_size: height and width of the images, instead of what the source knows.
         input_sizes: of all inputs, the batch first, likewise.
-        input_types: of the inputs: ``"int"`` for tokens; by default the model's precision, or integers where an
+        dtypes: of the inputs: ``"int"`` for tokens; by default the model's precision, or integers where an
             embedding reads them.
         progress: told of measured blocks.
 
@@ -128,23 +129,23 @@ def bench_source(
         _materialise(module)
         spec = None
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-        input_types = input_types or _types_of(module, shapes)
-        held = _held(source, module, shapes, input_types, where.batch)
-        if spec is None and not input_types:
+        dtypes = dtypes or _types_of(module, shapes)
+        held = _held(source, module, shapes, dtypes, where.batch)
+        if spec is None and not dtypes:
             spec = _family(module, [(1, *shape) for shape in shapes], source)
         batch = max(where.batch, _SETTLING) if spec is not None else where.batch
-        module = settled(module, shapes, batch=batch, types=input_types)
+        module = settled(module, shapes, batch=batch, types=dtypes)
         prediction = None
         if table is not None and spec is not None:
             fill_table(table, blocks_of(spec), seconds=seconds, progress=progress)
             prediction = table.predict(spec)
         yardstick = None if table is None else yardstick_of(table)
-        latency = measure_latency(module, where, shapes, input_types=input_types, seconds=seconds, yardstick=yardstick)
+        latency = measure_latency(module, where, shapes, dtypes=dtypes, seconds=seconds, yardstick=yardstick)
     shown = held if where.engine == "eager" else None
     return Bench(source, where, latency, prediction, shown, None if spec is None else spec.activation_bytes)
 
 
-def _types_of(module: nn.Module, shapes: Shapes) -> tuple[InputType, ...]:
+def _types_of(module: nn.Module, shapes: Shapes) -> tuple[InputType | str, ...]:
     """Integers for a model with an embedding that reads them and no other numbers; else what is read by default."""
     if not any(isinstance(part, nn.Embedding) for part in module.modules()):
         return ()
@@ -156,7 +157,7 @@ def _types_of(module: nn.Module, shapes: Shapes) -> tuple[InputType, ...]:
     return types
 
 
-def _held(source: str, module: nn.Module, shapes: Shapes, types: Sequence[InputType], batch: int) -> int | None:
+def _held(source: str, module: nn.Module, shapes: Shapes, types: Sequence[InputType | str], batch: int) -> int | None:
     """Peak activations of one input, by which a batch is refused that does not fit; None where there is one batch only.
 
     The random inputs are made first, since a batch may be too large by itself.
@@ -172,7 +173,7 @@ def _held(source: str, module: nn.Module, shapes: Shapes, types: Sequence[InputT
     return held
 
 
-def peak_activations(module: nn.Module, shapes: Shapes, types: Sequence[InputType] = ()) -> int:
+def peak_activations(module: nn.Module, shapes: Shapes, types: Sequence[InputType | str] = ()) -> int:
     """Bytes that PyTorch's allocator holds at most, beyond parameters and inputs, in a forward pass of one input.
 
     Args:

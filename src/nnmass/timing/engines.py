@@ -18,7 +18,8 @@ from nnmass.latency import Conditions
 from nnmass.plain_text import plain
 from nnmass.processes import cores
 from nnmass.provenance import processor
-from nnmass.timing.inputs import InputType, random_inputs
+from nnmass.timing.inputs import random_inputs
+from nnmass.tracing.input_types import InputType
 from nnmass.tracing.libraries import import_library
 
 Engine: TypeAlias = Literal["eager", "compile", "onnxruntime"]
@@ -66,7 +67,7 @@ def threads_set(threads: int) -> Iterator[None]:
 
 
 def prepared(
-    module: nn.Module, shapes: Sequence[tuple[int, ...]], where: Conditions, types: Sequence[InputType] = ()
+    module: nn.Module, shapes: Sequence[tuple[int, ...]], where: Conditions, types: Sequence[InputType | str] = ()
 ) -> Call:
     """Make a module ready to run: compiled or exported, with random inputs of given shapes.
 

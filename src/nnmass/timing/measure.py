@@ -9,10 +9,10 @@ from nnmass.architectures import Specification
 from nnmass.errors import InvalidValueError
 from nnmass.latency import Block, Conditions, LatencyTable, Timing
 from nnmass.timing.engines import Call, prepared, threads_set
-from nnmass.timing.inputs import InputType
 from nnmass.timing.modules import module_of
 from nnmass.timing.norms import settled
 from nnmass.timing.yardstick import Yardstick, in_turn
+from nnmass.tracing.input_types import InputType
 
 Progress = Callable[[int, int], None]
 """Told of what is done and of all there is to do."""
@@ -27,7 +27,7 @@ def measure_latency(
     where: Conditions,
     input_shapes: Sequence[tuple[int, ...]] | None = None,
     *,
-    input_types: Sequence[InputType] = (),
+    dtypes: Sequence[InputType | str] = (),
     seconds: float = SECONDS,
     yardstick: Yardstick | None = None,
 ) -> Timing:
@@ -37,7 +37,7 @@ def measure_latency(
         model: a module in evaluation mode, or a specification, which is built for it.
         where: engine, threads and batch (`conditions`).
         input_shapes: of the inputs, without the batch; a specification knows its own.
-        input_types: of the inputs: ``"int"`` for tokens, ``"bool"`` for masks; by default the module's precision.
+        dtypes: of the inputs: ``"int"`` for tokens, ``"bool"`` for masks; by default the module's precision.
         seconds: to spend on repeats; some times as long where the machine is not steady.
         yardstick: says for which speed of the machine the result is stated; None: that of now, as it was measured.
 
@@ -54,7 +54,7 @@ def measure_latency(
     if input_shapes is None:
         raise InvalidValueError("input_shapes are missing: the shapes of the inputs, such as [(3, 224, 224)]")
     with threads_set(where.threads):
-        call = prepared(model, input_shapes, where, input_types)
+        call = prepared(model, input_shapes, where, dtypes)
         return yardstick.time(call, seconds) if yardstick else in_turn([call], seconds)[0]
 
 

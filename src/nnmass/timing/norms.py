@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nnmass.timing.engines import evaluation
-from nnmass.timing.inputs import InputType, random_inputs
+from nnmass.timing.inputs import random_inputs
+from nnmass.tracing.input_types import InputType
 
 
 def settled(
-    network: nn.Module, shapes: Sequence[tuple[int, ...]], *, batch: int = 4, types: Sequence[InputType] = ()
+    network: nn.Module, shapes: Sequence[tuple[int, ...]], *, batch: int = 4, types: Sequence[InputType | str] = ()
 ) -> nn.Module:
     """Give batch norms statistics of data, without which activations of an untrained network vanish or overflow.
 

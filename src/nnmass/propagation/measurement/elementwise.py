@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from nnmass.errors import first_line
 
@@ -219,10 +220,4 @@ def compact(slope: Tensor) -> Tensor | None:
 
 def tensors(value: Any) -> Iterator[Tensor]:
     """Every tensor within arguments or results."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from tensors(entry)
-    elif isinstance(value, dict):
-        yield from tensors(tuple(value.values()))
+    return (leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
