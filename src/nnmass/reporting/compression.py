@@ -179,10 +179,10 @@ def cost_notes(outcome: CompressionOutcome) -> list[str]:
         f"{compression.tolerance:.0%}"
     )
     if compression.aims:
-        answer = f"Of the {among} the one whose {compression.objective} come nearest to the budget from below"
+        answer = f"The {compression.objective} of this network come nearest to the budget from below, of the {among}"
         proof = "it is proven that none comes nearer by more than a thousandth"
     else:
-        answer = f"Cheapest in {compression.objective} of the {among}"
+        answer = f"This network is the cheapest in {compression.objective} of the {among}"
         proof = "it is proven that none is cheaper"
     if not compression.optimal:
         proof = f"at most {certificate.gap:.2%} from what is proven possible"
