@@ -166,7 +166,8 @@ def test_a_concatenation_that_several_layers_read_is_drawn_once():
 def test_a_model_without_cells_says_so():
     drawn = layer_graph_figure(OWN["one"]())
     assert "no cell with skips: NN-Mass 0 is uninformative" in drawn.axes[0].texts[1].get_text()
-    assert [text.get_text() for text in drawn.axes[0].get_legend().get_texts()] == ["layer (length: width, up to 4)"]
+    legend = [text.get_text() for text in drawn.axes[0].get_legend().get_texts()]
+    assert legend == ["layer (longer: wider, up to 4 channels; not to scale)"]
 
 
 def test_the_picture_is_the_same_every_time(tmp_path):

@@ -1,11 +1,16 @@
+import io
+import math
+
+import numpy as np
 import pytest
+from matplotlib import image
 from matplotlib.colors import to_rgb
 
 from nnmass import DenseCNN, DenseMLP
 from nnmass.errors import InvalidValueError
 from nnmass.prediction import Network, compare
 from nnmass.reporting import COLOURS, Mark, accuracy_figure, comparison_rows, marked_figure, save, topology_figure
-from nnmass.reporting.style import figure, plain_log_ticks
+from nnmass.reporting.style import figure, picture, plain_log_ticks
 
 
 def network(mass, accuracy, depth):
@@ -76,3 +81,32 @@ def test_a_logarithmic_axis_has_room_for_its_labels(low, high):
         plain_log_ticks(axes.xaxis)
         marked = [tick for tick in axes.get_xticks() if low <= tick <= high]
     assert 2 <= len(marked) <= 7
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_a_marker_on_the_frame_is_drawn_whole(corner):
+    with figure(3, 3) as drawn:
+        axes = _middle(drawn)
+        axes.plot(*corner, "o", color=COLOURS[1], markersize=20)
+    assert _coloured(picture(drawn, "png"), COLOURS[1]) == pytest.approx(math.pi * 21**2, rel=0.05)
+
+
+def test_a_line_that_leaves_the_frame_is_cut_there():
+    with figure(3, 3) as drawn:
+        axes = _middle(drawn)
+        axes.plot([0.5, 0.5], [-2, 2], "o-", color=COLOURS[1], linewidth=5)
+    assert _coloured(picture(drawn, "png"), COLOURS[1]) == pytest.approx(10 * 1.5 * 144, rel=0.05)
+
+
+def _middle(drawn):
+    """Axes without labels in the middle of a figure, half its size."""
+    drawn.set_layout_engine("none")
+    axes = drawn.add_axes((0.25, 0.25, 0.5, 0.5), xlim=(0, 1), ylim=(0, 1))
+    axes.set_axis_off()
+    return axes
+
+
+def _coloured(png, colour):
+    """Pixels of about this colour."""
+    pixels = image.imread(io.BytesIO(png))[..., :3]
+    return int((np.abs(pixels - np.array(to_rgb(colour))).max(-1) < 0.35).sum())

@@ -17,7 +17,7 @@ from nnmass.propagation import ExpectedIsometry, expected_isometry
 from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
 from nnmass.reporting.layer_graph import layer_graph_figure
 from nnmass.reporting.page import Section, render_page
-from nnmass.reporting.style import COLOURS, save
+from nnmass.reporting.style import COLOURS, QUANTITY_LABELS, save
 from nnmass.reporting.tables import TextTable, comparison_rows
 from nnmass.reporting.topology import topology_figure
 from nnmass.tracing import analyze
@@ -178,11 +178,12 @@ def cost_notes(outcome: CompressionOutcome) -> list[str]:
         f"{certificate.space_size:,} specifications of the domain ({domain}) with equal NN-Mass within "
         f"{compression.tolerance:.0%}"
     )
+    cost = QUANTITY_LABELS[compression.objective].removesuffix(" [ms]")
     if compression.aims:
-        answer = f"The {compression.objective} of this network come nearest to the budget from below, of the {among}"
+        answer = f"This network comes nearest to the budget of {cost}, from below, of the {among}"
         proof = "it is proven that none comes nearer by more than a thousandth"
     else:
-        answer = f"This network is the cheapest in {compression.objective} of the {among}"
+        answer = f"This network is the cheapest in {cost} of the {among}"
         proof = "it is proven that none is cheaper"
     if not compression.optimal:
         proof = f"at most {certificate.gap:.2%} from what is proven possible"

@@ -12,14 +12,13 @@ from nnmass.architectures import LinkedSpecification
 from nnmass.designing import Candidate, Design, Space, describe
 from nnmass.reporting.layer_graph import layer_graph_figure
 from nnmass.reporting.page import Section, render_page
-from nnmass.reporting.style import COLOURS, figure, plain_log_ticks, plain_ticks, save
+from nnmass.reporting.style import COLOURS, QUANTITY_LABELS, figure, plain_log_ticks, plain_ticks, save
 from nnmass.reporting.tables import TextTable
 from nnmass.reporting.topology import topology_figure
 from nnmass.tracing import analyze
 
 _MOST_ROWS = 40
 _DECADE = 10
-_AXES = {"params": "parameters", "macs": "MACs", "latency_ms": "latency [ms]"}
 
 
 def design_rows(design: Design) -> TextTable:
@@ -67,7 +66,8 @@ def _accuracy(candidate: Candidate) -> str:
 
 def design_summary(design: Design) -> list[str]:
     """What is known of a design, in sentences."""
-    certificate, name = design.certificate, "NN-Mass" if design.objective == "mass" else _AXES[design.objective]
+    certificate = design.certificate
+    name = QUANTITY_LABELS["nn_mass" if design.objective == "mass" else design.objective]
     most = "larger" if design.objective == "mass" else "fewer" if design.objective != "latency_ms" else "smaller"
     if certificate.optimal:
         proof = f"Proven: no network of the space within the budgets has {most} {name}."
@@ -82,7 +82,7 @@ def design_summary(design: Design) -> list[str]:
     lines += [f"Outside the domain: {reason}." for reason in design.best.outside]
     others = {key: value for key, value in design.best.accuracy.items() if key != "nn_mass"}
     if others:
-        listed = ", ".join(f"{100 * value.mean:.1f} % from {_AXES[key]}" for key, value in others.items())
+        listed = ", ".join(f"{100 * value.mean:.1f} % from {QUANTITY_LABELS[key]}" for key, value in others.items())
         lines.append(f"The same fit on plain counts predicts {listed}.")
     elif not design.best.accuracy:
         lines.append("No accuracy is predicted: --fit takes the runs of nnmass sweep.")
@@ -101,8 +101,8 @@ def front_figure(front: Sequence[Candidate], cost: str, *, title: str) -> Figure
         axes = drawn.subplots()
         costs, masses = [_cost(c, cost) for c in front], [c.spec.nn_mass for c in front]
         axes.step(costs, masses, where="post", color=COLOURS[0], linewidth=1.4)
-        axes.plot(costs, masses, ".", color=COLOURS[0], markersize=3)
-        axes.set(xlabel=_AXES[cost], ylabel="largest NN-Mass", title=title)
+        axes.plot(costs, masses, ".", color=COLOURS[0], markersize=6)
+        axes.set(xlabel=QUANTITY_LABELS[cost], ylabel="largest NN-Mass", title=title)
         if max(costs) > _DECADE * min(costs):
             axes.set_xscale("log")
             plain_log_ticks(axes.xaxis)

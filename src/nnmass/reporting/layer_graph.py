@@ -169,7 +169,8 @@ def _legend(plan: Layout, *, cells: bool) -> list[Any]:
     """What stands for what, as far as it occurs."""
     nodes = plan.nodes.values()
     kinds = [kind for kind in ("addition", "concatenation") if any(link.kind == kind for link in plan.links)]
-    handles: list[Any] = [Patch(facecolor=_INK, label=f"layer (length: width, up to {_widest(plan):,})")]
+    layer = f"layer (longer: wider, up to {_widest(plan):,} channels; not to scale)"
+    handles: list[Any] = [Patch(facecolor=_INK, label=layer)]
     if any(node is not None and node.groups > 1 for node in nodes):
         handles.append(Patch(facecolor="white", edgecolor=_INK, label="grouped or depthwise"))
     for kind, word in (("add", "sum"), ("concatenation", "concatenation")):

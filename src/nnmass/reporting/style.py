@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -24,8 +25,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 MARKERS = "osD^vP"
 """For the same groups as the colours, to be told apart without them."""
 
-QUANTITY_LABELS = {"nn_mass": "NN-Mass", "params": "parameters", "macs": "MACs"}
-"""What axes call the quantities."""
+QUANTITY_LABELS = {"nn_mass": "NN-Mass", "params": "parameters", "macs": "MACs", "latency_ms": "latency [ms]"}
+"""What pictures and sentences call the quantities."""
 
 _LONGEST_LINE = 160  # characters: a longer one leaves no room for what is drawn
 _WITHIN_A_DECADE = 7
@@ -57,11 +58,24 @@ def figure(width: float, height: float) -> Iterator[Figure]:
 def picture(drawn: Figure, kind: str) -> bytes:
     """Render a figure as ``"png"``, ``"svg"`` or ``"pdf"``."""
     _make_plain(drawn)
+    _show_markers_whole(drawn)
     buffer = io.BytesIO()
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     with rc_context(_SETTINGS):
         drawn.savefig(buffer, format=kind, dpi=144, metadata=metadata)
     return buffer.getvalue()
+
+
+def _show_markers_whole(drawn: Figure) -> None:
+    """Let the markers of points on the frame reach over it; lines that leave the frame are still cut there."""
+    for axes in drawn.axes:
+        x, y = (np.sort(limits) for limits in (axes.get_xlim(), axes.get_ylim()))
+        for line in axes.lines:
+            points = np.asarray(line.get_xydata(), np.float64)
+            inside = ((points >= (x[0], y[0])) & (points <= (x[1], y[1]))).all()
+            if line.get_marker() not in {"None", None, "", " "} and inside:
+                line.set_clip_on(False)
+                line.set_in_layout(False)
 
 
 def _make_plain(drawn: Figure) -> None:
