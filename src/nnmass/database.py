@@ -27,6 +27,7 @@ class Database:
         version: of the tables.
         tables: statements that make them.
         create: whether it may be made.
+        on_demand: statements that make tables which a file need not have; whoever writes the first row executes them.
 
     Raises:
         StoreError: missing, damaged, not such a file, or it cannot be made.
@@ -41,9 +42,11 @@ class Database:
         version: int,
         tables: Sequence[str],
         create: bool = True,
+        on_demand: Sequence[str] = (),
     ) -> None:
         self.path, self.name = Path(path), name
-        self.application, self.version, self.tables = application, version, tuple(tables)
+        self.application, self.version = application, version
+        self.tables, self.on_demand = tuple(tables), tuple(on_demand)
         if not create and not self.path.is_file():
             raise StoreError(f"{self.path}: no such {name}")
         if self.path.exists() and not self.path.is_file():
@@ -110,9 +113,12 @@ class Database:
         """Refuse what this program does not make: views, triggers and computed columns do work when they are read."""
         held = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND substr(name, 1, 7) != 'sqlite_'"
         found = {sql for (sql,) in connection.execute(held)}
-        expected = {statement.replace("IF NOT EXISTS ", "") for statement in self.tables}
-        if found != expected:
-            other = plain(min(found - expected, default="fewer tables"), limit=80)
+        needed, known = (
+            {statement.replace("IF NOT EXISTS ", "") for statement in statements}
+            for statements in (self.tables, self.tables + self.on_demand)
+        )
+        if not needed <= found <= known:
+            other = plain(min(found - known, default="fewer tables"), limit=80)
             raise StoreError(f"{self.path}: is not a {self.name} as this program makes them: it holds {other}")
 
 

@@ -81,7 +81,7 @@ def test_fits_explain_the_logarithm_of_the_seed_mean(outcome):
 
 def test_losses_that_follow_the_mass_alone_have_no_spread_but_between_masses():
     grid = convergence_grid(load_data("digits"))
-    found = with_losses([tuple((2.0, s * 10 / mass) for s in (0.9, 1.1)) for mass, _ in grid])
+    found = with_losses([tuple((2.0, s * 10 / mass) for s in (0.9, 1.0, 1.1)) for mass, _ in grid])
     for spreads in found.at_equal_mass.values():
         assert spreads["final_loss"].spread == pytest.approx(0)
     for spreads in found.at_equal_depth.values():
@@ -93,15 +93,23 @@ def test_losses_that_follow_the_mass_alone_have_no_spread_but_between_masses():
 
 def test_the_verdict_follows_from_the_numbers():
     grid = convergence_grid(load_data("digits"))
-    by_mass = with_losses([tuple((2.0, s * 10 / mass) for s in (0.9, 1.1)) for mass, _ in grid])
+    by_mass = with_losses([tuple((2.0, s * 10 / mass) for s in (0.9, 1.0, 1.1)) for mass, _ in grid])
     spreads, *claims = by_mass.verdict()
     assert "differs between depths by 0.000, 0.000, 0.000, at 0 of 3 masses by more than seeds" in spreads
     assert len(claims) == 2
     assert all("loss, more than log" in claim and "15 networks" in claim for claim in claims)
-    by_depth = with_losses([tuple((2.0, s / spec.depth) for s in (0.99, 1.01)) for _, spec in grid])
+    by_depth = with_losses([tuple((2.0, s / spec.depth) for s in (0.99, 1.0, 1.01)) for _, spec in grid])
     spreads, *claims = by_depth.verdict()
     assert "at 3 of 3 masses by more than seeds" in spreads
     assert all("loss, more than" not in claim for claim in claims)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01])
+def test_of_two_seeds_it_is_not_said_what_seeds_alone_would_make(spread):
+    grid = convergence_grid(load_data("digits"))
+    found = with_losses([tuple((2.0, s / spec.depth) for s in (1 - spread, 1 + spread)) for _, spec in grid])
+    assert "masses by more than seeds" not in found.verdict()[0]
+    assert "of fewer than 3 seeds it is not said whether" in found.verdict()[0]
 
 
 def test_dense_cnns_of_equal_mass(tmp_path):

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from nnmass.experiments.wording import sign
 from nnmass.prediction import APART, EQUAL, Sample, compare_pairs
 
 
@@ -31,10 +32,11 @@ def test_pairs_are_equal_in_one_quantity_and_far_apart_in_another(sample, equal)
     found = compare_pairs(sample, resamples=50).equal[equal]
     assert list(found.pairs) == expected
     differences = [abs(sample.outcome[i] - sample.outcome[j]) for i, j in expected]
-    if len(expected) >= 5:
-        assert found.difference.value == pytest.approx(np.mean(differences))
-    else:
+    if equal == "params":
+        assert len(expected) < 6
         assert found.difference is None
+    else:
+        assert found.difference.value == pytest.approx(np.mean(differences))
 
 
 def test_gains_go_with_having_more(sample):
@@ -68,13 +70,56 @@ def test_every_pair_of_a_group_is_the_yardstick(sample):
     assert compare_pairs(sample, resamples=50).every.value == pytest.approx(expected)
 
 
-def test_four_pairs_are_listed_but_not_averaged():
-    quantities = {"nn_mass": np.array([1, 1, 9, 9, 30.0]), "macs": np.array([1, 2, 4, 8, 16.0])}
-    found = compare_pairs(Sample(quantities, np.array([1, 2, 3, 5, 7.0]), "aaaaa", range(5)), resamples=50)
-    assert found.equal["nn_mass"].pairs == ((0, 1), (2, 3))
+def of_pairs(pairs, gap=1.0):
+    """A sample in which networks of these clusters have one mass each, and whose outcome grows with MACs."""
+    mass = np.concatenate([np.full(size, 3.0**k) for k, size in enumerate(pairs)])
+    macs = np.concatenate([2.0 ** np.arange(1, size + 1) for size in pairs])
+    return Sample({"nn_mass": mass, "macs": macs}, 50 + gap * np.log2(macs), "a" * len(mass), range(len(mass)))
+
+
+@pytest.mark.parametrize(
+    ("clusters", "pairs", "enough"),
+    [
+        ([2] * 5, 5, False),  # chance gives five differences one sign in one of sixteen cases
+        ([2] * 6, 6, True),
+        ([4, 4], 12, False),  # twelve pairs of eight networks: four at most share none
+        ([3, 3, 3, 2, 2], 11, False),
+        ([4, 4, 4], 18, True),
+        ([2] * 7, 7, True),
+    ],
+)
+def test_pairs_count_as_far_as_they_share_no_network(clusters, pairs, enough):
+    found = compare_pairs(of_pairs(clusters), resamples=200).equal["nn_mass"]
+    assert len(found.pairs) == pairs
+    assert (found.difference is not None) == (found.gains["macs"] is not None) == enough
+
+
+def test_one_network_beside_many_shows_nothing():
+    """The gain over all pairs with one network is that network's luck."""
+    mass = np.array([1.0, 1.04, *np.geomspace(0.96, 0.999, 9)])
+    macs = np.array([1.0, 1.0, *[8.0] * 9])
+    apart = Sample(
+        {"nn_mass": np.where(macs > 1, mass, 1.0), "macs": macs}, np.arange(11.0), "a" * 11, [0, 0, *range(1, 10)]
+    )
+    found = compare_pairs(apart, resamples=200).equal["nn_mass"]
+    assert len(found.pairs) >= 18
+    assert found.difference is None
+
+
+def test_weights_of_one_architecture_are_no_independent_pairs():
+    sample = of_pairs([2] * 8)
+    units = [i % 2 for i in range(16)]  # the same two architectures, trained in eight ways
+    shared = Sample(sample.quantities, sample.outcome, sample.groups, units)
+    found = compare_pairs(shared, resamples=200)
+    assert len(found.equal["nn_mass"].pairs) == 8
     assert found.equal["nn_mass"].difference is None
-    assert found.equal["nn_mass"].gains == {"macs": None}
     assert found.leads == {"macs": None}
+
+
+def test_gains_that_all_agree_have_no_width_and_no_verdict():
+    gain = compare_pairs(of_pairs([2] * 8), resamples=200).equal["nn_mass"].gains["macs"]
+    assert gain.interval == pytest.approx((1.0, 1.0))
+    assert sign(gain.interval) == "open"
 
 
 def test_plain_values_are_json(sample):

@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -37,6 +38,11 @@ def test_runs_come_back_oldest_first(store):
     assert store.runs() == [first, *rest]
     assert RunStore(store.path, create=False).runs() == [first, *rest]
     assert RunStore(str(store.path)).runs() == [first, *rest]
+
+
+def columns(row):
+    """What a row holds beside the answers, which are kept apart."""
+    return {name: value for name, value in asdict(row).items() if name != "answers"}
 
 
 def test_a_row_is_what_was_trained():
@@ -75,6 +81,48 @@ def test_runs_that_are_there_stay_as_they_are(store):
     again = type(first)(**asdict(first) | {"test_accuracy": 0.123})
     store.add([again, second, second])
     assert store.runs() == [first, second]
+
+
+def answered(count, samples=13):
+    """Rows with answers that make their accuracies."""
+    rng = np.random.default_rng(0)
+    runs = plan_runs(SPECS, seeds=range(-(-count // 2)), data="digits", config=TrainingConfig())[:count]
+    answers = [rng.random(samples) < 0.7 for _ in runs]
+    return [stored_run(run, [1.0], 0.5, int(a.sum()) / samples, a) for run, a in zip(runs, answers, strict=True)]
+
+
+@pytest.mark.parametrize("samples", [1, 8, 13, 1_000])
+def test_answers_come_back_for_the_runs_that_have_them(store, samples):
+    with_answers, without = answered(4, samples), rows(2)
+    store.add(without)
+    assert store.answers([row.key for row in without]) == {}
+    store.add(with_answers)
+    found = RunStore(store.path, create=False).answers([row.key for row in (*with_answers[:3], *without)])
+    assert list(found) == [row.key for row in with_answers[:3]]
+    assert all(np.array_equal(found[row.key], row.answers) for row in with_answers[:3])
+    assert store.runs() == [*without, *with_answers]
+
+
+def test_answers_belong_to_the_run_that_was_there_first(store):
+    first, second = answered(2)
+    store.add([replace(first, answers=None), second])
+    store.add([first, replace(second, test_accuracy=0.0, answers=~second.answers)])
+    found = store.answers([first.key, second.key])
+    assert list(found) == [second.key]
+    assert np.array_equal(found[second.key], second.answers)
+
+
+@pytest.mark.parametrize(
+    "change", ["bits = x'ff'", "bits = zeroblob(2)", "bits = 'text'", "samples = 12", "samples = -1", "samples = 1e300"]
+)
+def test_answers_that_do_not_make_the_accuracy_are_refused(store, change):
+    (row,) = answered(1)
+    store.add([row])
+    with sqlite3.connect(store.path) as connection:
+        connection.execute(f"UPDATE answers SET {change}")
+    connection.close()
+    with pytest.raises(StoreError, match=r"damaged: run \w+: its answers do not make its test accuracy"):
+        store.answers([row.key])
 
 
 def test_missing_keys_keep_their_order(store):
@@ -245,7 +293,7 @@ def test_csv_round_trip(store, tmp_path):
     assert path == tmp_path / "out" / "runs.csv"
     with path.open(newline="") as stream:
         read = list(csv.DictReader(stream))
-    expected = [{k: "" if v is None else str(v) for k, v in asdict(row).items()} for row in store.runs()]
+    expected = [{k: "" if v is None else str(v) for k, v in columns(row).items()} for row in store.runs()]
     assert read == expected
     assert float(read[1]["nn_mass"]) == everything[1].nn_mass
 
@@ -254,7 +302,7 @@ def test_parquet_round_trip(store, tmp_path):
     everything = rows(3)
     store.add(everything)
     table = pq.read_table(store.export(str(tmp_path / "runs.parquet")))
-    assert table.to_pylist() == [asdict(row) for row in everything]
+    assert table.to_pylist() == [columns(row) for row in everything]
     assert [str(table.schema.field(name).type) for name in ("key", "nn_mass", "params", "test_accuracy")] == [
         "string",
         "double",
@@ -267,7 +315,7 @@ def test_parquet_round_trip(store, tmp_path):
 def test_an_empty_store_is_exported_with_its_columns(store, tmp_path, ending):
     path = store.export(tmp_path / f"runs.{ending}")
     names = pq.read_table(path).column_names if ending == "parquet" else path.read_text().strip().split(",")
-    assert names == list(type(rows(1)[0]).__dataclass_fields__)
+    assert names == list(columns(rows(1)[0]))
 
 
 @pytest.mark.parametrize("name", ["runs.json", "runs"])

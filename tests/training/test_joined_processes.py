@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -36,6 +37,7 @@ result = train(spec, load_data("digits"), config, seed=2, device="cpu", checkpoi
 if torch.distributed.get_rank() == 0:
     save_weights(result.model, f"{out}/weights.safetensors")
 print("accuracy", result.test_accuracy, flush=True)
+print("answers", "".join(str(int(answer)) for answer in result.answers), flush=True)
 torch.distributed.destroy_process_group()
 """
 
@@ -64,6 +66,11 @@ def test_they_end_as_one_process_does_also_after_an_interruption(tmp_path, alone
     assert done.returncode == 0, done.stderr
     accuracies = {float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("accuracy")}
     assert [*accuracies] == [pytest.approx(alone.test_accuracy, abs=0.01)]
+    answers = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("answers")}
+    assert len(answers) == 1  # both processes know those of all samples
+    known = np.array([int(answer) for answer in answers.pop()])
+    assert len(known) == len(alone.answers)
+    assert (known == alone.answers).mean() > 0.99
     together = load_file(tmp_path / "weights.safetensors")
     for name, tensor in alone.model.state_dict().items():
         torch.testing.assert_close(together[name], tensor, rtol=1e-3, atol=1e-4)

@@ -7,6 +7,7 @@ from nnmass.architectures import DenseCNN
 from nnmass.data import open_stream
 from nnmass.errors import DataError
 from nnmass.training import TrainingConfig, loop, train
+from nnmass.training.batches import feeds
 
 SPEC = DenseCNN(widths=(4, 4), depth=4, max_skips=3, image_size=12, num_classes=2)
 CONFIG = TrainingConfig(epochs=3, batch_size=16, learning_rate=0.01)
@@ -31,6 +32,15 @@ def everything(result):
 def test_a_network_learns_from_a_stream(folder):
     result = train(SPEC, open_stream(folder, image_size=12), CONFIG, device="cpu")
     assert result.test_accuracy == result.validation_accuracy[-1] > 0.9
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_each_of_several_processes_measures_every_so_manieth_image(folder, world):
+    part = feeds(open_stream(folder, image_size=12), device=torch.device("cpu"))["test"]
+    (everything,) = [labels for _, labels in part.in_order(batch_size=100)]
+    for rank in range(world):
+        own = [labels for _, labels in part.in_order(batch_size=4, rank=rank, world=world)]
+        assert torch.equal(torch.cat(own), everything[rank::world])
 
 
 def test_it_goes_on_at_any_batch_with_any_number_of_workers(folder, tmp_path, monkeypatch):

@@ -73,6 +73,14 @@ def test_a_cnn_is_trained_in_a_plain_loop(images):
     torch.testing.assert_close(weights(result), expected, rtol=1e-2, atol=1e-3)
 
 
+def test_answers_are_those_of_the_network_on_the_test_part(clusters):
+    result = train(MLP, clusters, CONFIG, seed=2, device="cpu")
+    with torch.no_grad():
+        guesses = result.model(torch.from_numpy(clusters.test.inputs)).argmax(1).numpy()
+    assert np.array_equal(result.answers, guesses == clusters.test.labels)
+    assert result.test_accuracy == result.answers.mean()
+
+
 def test_an_mlp_learns_clusters(clusters):
     result = train(MLP, clusters, TrainingConfig(epochs=10, batch_size=32, learning_rate=0.01))
     assert result.test_accuracy > 0.95

@@ -129,7 +129,10 @@ def compress(
     input_size: o.InputSizeOption = None,
     image_size: o.ImageSizeOption = None,
     time_limit: o.TimeLimitOption = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Train reference and compressed alike and compare.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Train reference and compressed alike and compare; a verdict needs 3 seeds."),
+    ] = False,
     calibrate: Annotated[
         bool | None,
         typer.Option(help="Train small networks to predict from; default: yes for a DenseMLP with data, else no."),
@@ -170,8 +173,6 @@ def compress(
 
     refuse_unused(context, UNUSED)
     o.refuse_of_data(context, data)
-    if verify and seeds < 2:
-        raise typer.BadParameter("--verify needs at least 2 seeds for an interval", param_hint="--seeds")
     if (big is None) == (reference is None):
         raise typer.BadParameter("give MODEL or --reference, one of them", param_hint="MODEL")
     for name, most, keep in (("macs", max_macs, keep_macs), ("params", max_params, keep_params)):

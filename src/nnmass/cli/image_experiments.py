@@ -165,7 +165,7 @@ def _compression(study: "CompressionStudy", bench: Bench) -> dict[str, Any]:
         bench.config,
         progress_bar,
         keep_macs=study.keep_macs[bench.scale],
-        seeds=max(bench.seeds, 2),
+        seeds=bench.seeds,
         workers=bench.request.workers,
     )
     figure = reporting.difference_figure(outcome.outcomes, title=bench.title)

@@ -5,6 +5,7 @@ from nnmass.data.catalogue import DATA_NAMES, load_data
 from nnmass.data.dataset import Dataset, Split, set_apart
 from nnmass.data.folder import read_folder, read_parquet
 from nnmass.data.idx import read_idx
+from nnmass.data.labels import largest_share
 from nnmass.data.left_out import DataWarning
 from nnmass.data.npz import read_npz
 from nnmass.data.reduction import reduced
@@ -21,6 +22,7 @@ __all__ = [
     "Split",
     "StreamPart",
     "circle",
+    "largest_share",
     "linear",
     "load_data",
     "open_stream",

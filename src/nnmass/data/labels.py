@@ -78,6 +78,16 @@ def agreed_classes(
     return classes
 
 
+def largest_share(labels: npt.NDArray[np.int64]) -> float:
+    """Share of the largest class: the accuracy of a network that names it throughout.
+
+    Examples:
+        >>> largest_share(np.array([0, 2, 2, 1]))
+        0.5
+    """
+    return float(np.bincount(labels).max() / len(labels))
+
+
 def _refuse(
     wrong: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64], where: str, rule: str, spot: Callable[[int], str]
 ) -> None:

@@ -43,6 +43,11 @@ class StreamPart:
     def __len__(self) -> int:
         return len(self.files.labels)
 
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Labels of the images, in their order."""
+        return self.files.labels
+
 
 @dataclass(frozen=True)
 class ImageStream:

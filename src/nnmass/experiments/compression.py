@@ -94,5 +94,6 @@ def train_compressed(
 
         result = train(compression.spec, data, config, seed=0, checkpoint=checkpoint, progress=advance)
     run = Run(compression.spec, 0, data_label(data), config)
-    store.add([stored_run(run, result.train_loss, result.validation_accuracy[-1], result.test_accuracy)])
+    figures = result.train_loss, result.validation_accuracy[-1], result.test_accuracy, result.answers
+    store.add([stored_run(run, *figures)])
     return result.model

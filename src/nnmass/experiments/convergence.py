@@ -13,6 +13,7 @@ from nnmass.architectures import DenseMLP, LinkedSpecification, Specification
 from nnmass.data import Data
 from nnmass.errors import InvalidValueError
 from nnmass.experiments.calibration import skips_of_mass
+from nnmass.experiments.measured_difference import FEWEST_SEEDS
 from nnmass.experiments.mlp_accuracy import DEPTHS, WIDTH
 from nnmass.experiments.spread import Spread, spread_of_means
 from nnmass.experiments.wording import sign, with_interval
@@ -124,26 +125,31 @@ class Convergence:
     def verdict(self) -> list[str]:
         """Say in plain sentences what is shown, and what is not."""
         at_equal = [found["mean_loss"] for found in self.at_equal_mass.values()]
-        apart = sum(spread.spread > spread.noise_95 for spread in at_equal)
         between_depths = ", ".join(f"{spread.spread:.3f}" for spread in at_equal)
         between_masses = ", ".join(f"{found['mean_loss'].spread:.3f}" for found in self.at_equal_depth.values())
         said = [
-            f"At equal mass the loss, averaged over training, differs between depths by {between_depths}, at {apart} "
-            f"of {len(at_equal)} masses by more than seeds alone would make it; at equal depth, between masses, by "
-            f"{between_masses}."
+            f"At equal mass the loss, averaged over training, differs between depths by {between_depths}"
+            f"{self._beyond_seeds(at_equal)}; at equal depth, between masses, by {between_masses}."
         ]
         fits = self.fits["mean_loss"]
         mass = fits["nn_mass"].fit.r2
         for rival, name in (("params", "parameters"), ("macs", "MACs")):
             lead, other = Estimate(fits[rival].r2_lead, fits[rival].r2_lead_interval), fits[rival].fit.r2
             claim = {"above": "more than", "below": "less than", "open": "not shown to be more or less than"}[
-                sign(lead)
+                sign(lead.interval, units=len(self.curves))
             ]
             said.append(
                 f"Log NN-Mass explains {mass:.2f} of the variance of the logarithm of that loss, {claim} log {name} "
                 f"({other:.2f}; difference {with_interval(lead)}, {len(self.curves)} networks)."
             )
         return said
+
+    def _beyond_seeds(self, spreads: Sequence[Spread]) -> str:
+        """At how many masses a spread is more than that of seeds; nothing where these are too few to know theirs."""
+        if min(len(curve.losses) for curve in self.curves) < FEWEST_SEEDS:
+            return f" (of fewer than {FEWEST_SEEDS} seeds it is not said whether seeds alone would make it)"
+        apart = sum(spread.spread > spread.noise_95 for spread in spreads)
+        return f", at {apart} of {len(spreads)} masses by more than seeds alone would make it"
 
 
 def convergence_grid(

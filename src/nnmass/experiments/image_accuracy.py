@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from nnmass.architectures import Specification
-from nnmass.data import Data
+from nnmass.data import Data, largest_share
 from nnmass.errors import FitError
-from nnmass.experiments.wording import better, with_interval
+from nnmass.experiments.measured_difference import accuracy_interval
+from nnmass.experiments.wording import TOO_FEW_PAIRS, better, sign, with_interval
 from nnmass.prediction import QUANTITIES, Comparison, LogFit, Network, PairComparison, Sample, compare, compare_pairs
 from nnmass.sweeps import RunStore, StoredRun, SweepProgress, run_sweep, seed_means
 from nnmass.training import TrainingConfig
@@ -36,7 +37,9 @@ class ImageAccuracy:
         unseen: depths that were predicted from a line through the others; empty where none were set apart.
         unseen_errors: by quantity, the root mean square error of that prediction, in accuracy; None where the other
             depths make no line.
-        seed_std: standard deviation over seeds, pooled over the networks.
+        seed_std: standard deviation over seeds, pooled over the networks; None where none has two.
+        chance: share of the test part's largest class.
+        at_chance: networks that are not shown to be above it; those of fewer than `FEWEST_SEEDS` do not count.
         pair_comparison: networks equal in one quantity and far apart in others; None where there are too few.
         pairs: of equal mass (within 5 %) and at least 1.5 times apart in MACs; those furthest apart come first.
         config: how the networks were trained.
@@ -48,7 +51,9 @@ class ImageAccuracy:
     comparison: Comparison
     unseen: tuple[str, ...]
     unseen_errors: dict[str, float | None]
-    seed_std: float
+    seed_std: float | None
+    chance: float
+    at_chance: int
     pair_comparison: PairComparison | None
     pairs: tuple[Pair, ...]
     config: TrainingConfig
@@ -62,6 +67,8 @@ class ImageAccuracy:
             "runs": self.runs,
             "diverged": self.diverged,
             "seed_std": self.seed_std,
+            "chance": self.chance,
+            "at_chance": self.at_chance,
             "unseen": list(self.unseen),
             "unseen_errors": self.unseen_errors,
             "pair_comparison": self.pair_comparison and self.pair_comparison.to_dict(),
@@ -72,23 +79,27 @@ class ImageAccuracy:
 
     def verdict(self) -> list[str]:
         """Say in plain sentences what is shown, and what is not."""
-        return [*(self._against(rival) for rival in ("params", "macs")), self._predicted(), self._equal()]
+        return [
+            *(self._against(rival) for rival in ("params", "macs")),
+            self._predicted(),
+            self._equal(),
+            *self._chance(),
+        ]
 
     def _against(self, rival: str) -> str:
         fits, name = self.comparison.fits, _NAMES[rival]
         mass, other = fits["nn_mass"].fit.r2, fits[rival].fit.r2
-        low, high = fits[rival].r2_lead_interval
+        low, high = interval = fits[rival].r2_lead_interval
+        networks = len(self.comparison.networks)
         falling = "; accuracy falls where NN-Mass grows" if fits["nn_mass"].fit.slope < 0 else ""
-        claim = (
-            f"NN-Mass explains more of the accuracy than {name}"
-            if low > 0
-            else f"{name[0].upper()}{name[1:]} explain more of the accuracy than NN-Mass"
-            if high < 0
-            else f"NN-Mass is not shown to explain more of the accuracy than {name}, nor less"
-        )
+        claim = {
+            "above": f"NN-Mass explains more of the accuracy than {name}",
+            "below": f"{name[0].upper()}{name[1:]} explain more of the accuracy than NN-Mass",
+            "open": f"NN-Mass is not shown to explain more of the accuracy than {name}, nor less",
+        }[sign(interval, units=networks)]
         return (
             f"{claim}: R² {mass:.2f} and {other:.2f}, a difference of {mass - other:+.2f} [{low:+.2f}, {high:+.2f}] "
-            f"({len(self.comparison.networks)} networks{falling})."
+            f"({networks} networks{falling})."
         )
 
     def _predicted(self) -> str:
@@ -98,8 +109,21 @@ class ImageAccuracy:
         errors = ", ".join(f"{100 * error:.2f} points from {_NAMES[name]}" for name, error in found.items())
         return (
             f"Depths {', '.join(self.unseen)}, which no line had seen, are predicted with a root mean square error of "
-            f"{errors}; the seeds of one network scatter by {100 * self.seed_std:.2f} points."
+            f"{errors}; {self._scatter()}."
         )
+
+    def _scatter(self) -> str:
+        if self.seed_std is None:
+            return "how far seeds scatter is not known from one of each network"
+        return f"the seeds of one network scatter by {100 * self.seed_std:.2f} points"
+
+    def _chance(self) -> list[str]:
+        if not self.at_chance:
+            return []
+        return [
+            f"{self.at_chance} of {len(self.comparison.networks)} networks are not shown to be above chance, "
+            f"{100 * self.chance:.2f} %: what they have learned says little of their topology."
+        ]
 
     def _equal(self) -> str:
         found = self.pair_comparison
@@ -108,7 +132,7 @@ class ImageAccuracy:
         equal, every = found.equal["nn_mass"], found.every
         said = f"{len(equal.pairs)} pairs have equal mass (within 5 %) and differ by at least 1.5 times in cost"
         if equal.difference is None:
-            return f"{said}: too few to compare."
+            return f"{said}: {TOO_FEW_PAIRS}."
         return (
             f"{said}; their accuracies differ by {with_interval(equal.difference)} points on average, those of any two "
             f"networks by {every.value:.2f}; the one with more MACs is {better(equal.gains['macs'])}."
@@ -149,26 +173,37 @@ def image_accuracy(
         parts.setdefault(part(run.spec), set()).add(run.key)
     rows = store.runs()
     return tuple(
-        _analysed(name, [row for row in rows if row.key in keys], tuple(unseen), config) for name, keys in parts.items()
+        _analysed(name, [row for row in rows if row.key in keys], tuple(unseen), config, data)
+        for name, keys in parts.items()
     )
 
 
-def _analysed(part: str, rows: Sequence[StoredRun], unseen: tuple[str, ...], config: TrainingConfig) -> ImageAccuracy:
+def _analysed(
+    part: str, rows: Sequence[StoredRun], unseen: tuple[str, ...], config: TrainingConfig, data: Data
+) -> ImageAccuracy:
     comparison = compare(seed_means(rows))
     networks = comparison.networks
     found = _pair_comparison(networks)
+    chance = largest_share(data.test.labels)
+    intervals = [accuracy_interval(n.accuracy, n.accuracy_std, n.seeds, len(data.test)) for n in networks]
     return ImageAccuracy(
         part=part,
         comparison=comparison,
         unseen=unseen,
         unseen_errors={quantity: unseen_error(networks, unseen, quantity) for quantity in QUANTITIES},
-        seed_std=math.sqrt(float(np.mean([network.accuracy_std**2 for network in networks]))),
+        seed_std=_pooled_std([network.accuracy_std for network in networks if network.seeds > 1]),
+        chance=chance,
+        at_chance=sum(interval is not None and interval[0] <= chance for interval in intervals),
         pair_comparison=found,
         pairs=_pairs(networks, found.equal["nn_mass"].pairs if found else ()),
         config=config,
         runs=len(rows),
         diverged=sum(row.status == "diverged" for row in rows),
     )
+
+
+def _pooled_std(stds: Sequence[float]) -> float | None:
+    return math.sqrt(float(np.mean(np.square(stds)))) if stds else None
 
 
 def unseen_error(networks: Sequence[Network], unseen: Sequence[str], quantity: str) -> float | None:

@@ -9,6 +9,7 @@ from nnmass.data import Data
 from nnmass.designing import Compression, compress
 from nnmass.experiments.compression import Bar, measure_compression
 from nnmass.experiments.outcome import CompressionOutcome
+from nnmass.experiments.wording import measured_verdict
 from nnmass.sweeps import RunStore, run_sweep
 from nnmass.training import TrainingConfig
 
@@ -60,7 +61,7 @@ def image_compression(
         config: how to train.
         bar: shows progress.
         keep_macs: share of the reference's MACs that may be used.
-        seeds: of each network, at least 2.
+        seeds: of each network.
         workers: processes.
 
     Raises:
@@ -80,17 +81,7 @@ def image_compression(
 def _sentence(outcome: CompressionOutcome) -> str:
     reference, small, measured = outcome.compression.reference, outcome.compression.spec, outcome.verification
     assert measured is not None
-    claim = (
-        "worse"
-        if measured.high < 0
-        else "better"
-        if measured.low > 0
-        else "not shown to be better or worse; the interval says by how much it might be"
-    )
     return (
         f"At {small.nn_mass / reference.nn_mass:.3f} × the mass, {small.macs / reference.macs:.2f} × the MACs and "
-        f"{small.params / reference.params:.2f} × the parameters the designed network is {claim}: "
-        f"{100 * measured.compressed.mean:.2f} % against {100 * measured.reference.mean:.2f} %, a difference of "
-        f"{100 * measured.difference:+.2f} points [{100 * measured.low:+.2f}, {100 * measured.high:+.2f}] over "
-        f"{measured.seeds} seeds."
+        f"{small.params / reference.params:.2f} × the parameters {measured_verdict(measured, 'designed network')}"
     )

@@ -1,7 +1,7 @@
 """What the published accuracies show, in words that follow from the numbers."""
 
 from nnmass.experiments.imagenet_published import ImagenetPublished
-from nnmass.experiments.wording import better, sign, with_interval
+from nnmass.experiments.wording import TOO_FEW_PAIRS, better, sign, with_interval
 from nnmass.prediction import Estimate
 
 _NAMES = {"params": "parameters", "macs": "MACs"}
@@ -35,7 +35,7 @@ def _against(outcome: ImagenetPublished, rival: str) -> str:
 
 def _claim(lead: dict[str, Estimate], name: str) -> str:
     ahead, behind, open_ = (
-        " and ".join(words for measure, words in _MEASURES.items() if sign(lead[measure]) == kind)
+        " and ".join(words for measure, words in _MEASURES.items() if sign(lead[measure].interval) == kind)
         for kind in ("above", "below", "open")
     )
     if not ahead and not behind:
@@ -51,7 +51,7 @@ def _group_by_group(outcome: ImagenetPublished) -> str:
     leads = [ranking.leads["spearman"]["macs"] for ranking in rankings]
     higher = sum(lead.value > 0 for lead in leads)
     lower = sum(lead.value < 0 for lead in leads)
-    shown = {kind: sum(sign(lead) == kind for lead in leads) for kind in ("above", "below")}
+    shown = {kind: sum(sign(lead.interval) == kind for lead in leads) for kind in ("above", "below")}
     return (
         f"Group by group, mass ranks better than MACs in {higher} of {len(leads)}, worse in {lower} and alike in "
         f"{len(leads) - higher - lower}; the interval of the difference excludes zero in {shown['above']} groups in "
@@ -75,7 +75,9 @@ def _added(outcome: ImagenetPublished, name: str, more: str) -> str:
     said: dict[str, list[str]] = {}
     for kind, of in (("rank", "ranks"), ("linear", "logarithms")):
         found = outcome.pooled.partial[kind][name]
-        claim, value = (words[sign(found)], with_interval(found)) if found else ("nothing can be said", "alike")
+        claim, value = (
+            (words[sign(found.interval)], with_interval(found)) if found else ("nothing can be said", "alike")
+        )
         said.setdefault(claim, []).append(f"by {of} ({value})")
     return ", and ".join(f"{claim} {' and '.join(values)}" for claim, values in said.items())
 
@@ -88,12 +90,12 @@ def _pairs(outcome: ImagenetPublished) -> str:
     )
     lead = outcome.pairs.leads["macs"]
     if mass.difference is None or macs.difference is None or lead is None:
-        return f"{found}: too few to compare."
+        return f"{found}: {TOO_FEW_PAIRS}."
     claim = {
         "above": "equal mass means less equal accuracy than equal MACs do",
         "below": "equal mass means more equal accuracy than equal MACs do",
         "open": "equal mass is not shown to mean more equal accuracy than equal MACs do",
-    }[sign(lead)]
+    }[sign(lead.interval)]
     return (
         f"{found}; their accuracies differ by {mass.difference.value:.2f} and {macs.difference.value:.2f} points on "
         f"average, those of any two models of a group by {outcome.pairs.every.value:.2f}: {claim} "

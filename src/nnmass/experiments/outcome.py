@@ -5,7 +5,7 @@ from typing import Any
 
 from nnmass.designing import Compression
 from nnmass.errors import ExtrapolationError
-from nnmass.experiments.verification import Verification
+from nnmass.experiments.measured_difference import MeasuredDifference
 from nnmass.prediction import Comparison, Prediction
 
 
@@ -25,7 +25,7 @@ class CompressionOutcome:
     compression: Compression
     data: str = ""
     comparison: Comparison | None = None
-    verification: Verification | None = None
+    verification: MeasuredDifference | None = None
     predictions: dict[str, Prediction] = field(init=False, default_factory=dict)
     not_predicted: str = field(init=False, default="")
 

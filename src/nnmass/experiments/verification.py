@@ -1,67 +1,16 @@
-"""Reference and compressed network trained alike: the measured difference, with its interval."""
+"""Training reference and compressed network alike, to measure their difference."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from nnmass.architectures import Specification
-from nnmass.data import Data
+from nnmass.data import Data, largest_share
 from nnmass.designing import Compression
 from nnmass.errors import FitError
-from nnmass.sweeps import RunStore, SweepProgress, data_label, plan_runs, run_sweep
+from nnmass.experiments.measured_difference import BoolArray, Measured, MeasuredDifference
+from nnmass.sweeps import RunStore, StoredRun, SweepProgress, data_label, plan_runs, run_sweep
 from nnmass.training import TrainingConfig
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Test accuracies of one specification over seeds, in [0, 1]."""
-
-    accuracies: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Mean over the seeds."""
-        return float(np.mean(self.accuracies))
-
-    @property
-    def std(self) -> float:
-        """Standard deviation over the seeds, with n-1 degrees of freedom."""
-        return float(np.std(self.accuracies, ddof=1))
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What training both networks showed.
-
-    Attributes:
-        reference: its accuracies, one per seed.
-        compressed: likewise, in the same order of seeds.
-        difference: mean of compressed minus reference, seed by seed.
-        low: lower end of the 95 % interval of that mean (Student's t on the differences).
-        high: upper end.
-        seeds: how many.
-    """
-
-    reference: Measured
-    compressed: Measured
-    difference: float
-    low: float
-    high: float
-    seeds: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "seeds": self.seeds,
-            **{
-                name: {"mean": m.mean, "std": m.std, "accuracies": list(m.accuracies)}
-                for name, m in (("reference", self.reference), ("compressed", self.compressed))
-            },
-            "difference": {"mean": self.difference, "interval_95": [self.low, self.high]},
-        }
 
 
 def verify(
@@ -73,44 +22,57 @@ def verify(
     seeds: int = 5,
     workers: int | None = None,
     progress: SweepProgress | None = None,
-) -> Verification:
+) -> MeasuredDifference:
     """Train reference and compressed with the same seeds, data and configuration, and compare test accuracies.
 
-    Seed k draws links, weights and batches of both; the difference is taken seed by seed.
+    Seed k draws links, weights and batches of both; the difference is taken seed by seed, and sample by sample where
+    the store holds which samples each run classified rightly.
 
     Args:
         compression: both specifications.
         data: what to learn.
         store: takes the runs, and has those of an interrupted call.
         config: how to train.
-        seeds: at least 2.
+        seeds: fewer than `FEWEST_SEEDS` give means, but no interval and no verdict.
         workers: processes.
         progress: told of finished epochs.
 
     Raises:
-        FitError: fewer than two seeds for which neither network diverged.
+        FitError: there is no seed with which neither network diverged.
     """
     specs = [compression.reference, compression.spec]
     run_sweep(specs, data, store, config, seeds=range(seeds), workers=workers, progress=progress)
-    reference, compressed = (_accuracies(spec, data, store, config, seeds) for spec in specs)
-    pairs = [(a, b) for a, b in zip(reference, compressed, strict=True) if a is not None and b is not None]
-    if len(pairs) < 2:
-        raise FitError(f"a comparison needs at least 2 seeds that did not diverge, got {len(pairs)} of {seeds}")
-    differences = np.array([b - a for a, b in pairs])
-    mean = float(differences.mean())
-    half = float(stdtrit(len(pairs) - 1, 0.975) * differences.std(ddof=1) / np.sqrt(len(pairs)))
-    return Verification(
-        reference=Measured(tuple(a for a, _ in pairs)),
-        compressed=Measured(tuple(b for _, b in pairs)),
-        difference=mean,
-        low=mean - half,
-        high=mean + half,
-        seeds=len(pairs),
+    reference, compressed = (_rows(spec, data, store, config, seeds) for spec in specs)
+    finished = [k for k in range(seeds) if reference[k].status == compressed[k].status == "finished"]
+    if not finished:
+        raise FitError(
+            f"a comparison needs a seed with which neither network diverged, got none of {seeds}: the reference "
+            f"diverged in {_diverged(reference)}, the compressed network in {_diverged(compressed)}"
+        )
+    chance = largest_share(data.test.labels)
+    kept = [[rows[k] for k in finished] for rows in (reference, compressed)]
+    of_reference, of_compressed = (
+        Measured(tuple(row.test_accuracy for row in rows if row.test_accuracy is not None), len(data.test), chance)
+        for rows in kept
+    )
+    return MeasuredDifference(
+        of_reference, of_compressed, answers=_answers(store, kept), left_out=seeds - len(finished)
     )
 
 
-def _accuracies(
-    spec: Specification, data: Data, store: RunStore, config: TrainingConfig, seeds: int
-) -> Sequence[float | None]:
-    rows = {row.key: row.test_accuracy for row in store.runs()}
+def _rows(spec: Specification, data: Data, store: RunStore, config: TrainingConfig, seeds: int) -> list[StoredRun]:
+    rows = {row.key: row for row in store.runs()}
     return [rows[run.key] for run in plan_runs([spec], seeds=range(seeds), data=data_label(data), config=config)]
+
+
+def _diverged(rows: Sequence[StoredRun]) -> int:
+    return sum(row.status == "diverged" for row in rows)
+
+
+def _answers(store: RunStore, both: Sequence[Sequence[StoredRun]]) -> tuple[BoolArray, BoolArray] | None:
+    """Which samples each network classified rightly, by seed; None where a run lacks them."""
+    found = store.answers([row.key for rows in both for row in rows])
+    if any(row.key not in found for rows in both for row in rows):
+        return None
+    reference, compressed = (np.stack([found[row.key] for row in rows]) for rows in both)
+    return reference, compressed

@@ -4,12 +4,13 @@ from nnmass.prediction.comparison import QUANTITIES, Comparison, Network, Quanti
 from nnmass.prediction.pairs import APART, EQUAL, EqualPairs, PairComparison, compare_pairs
 from nnmass.prediction.predictor import LogFit, MassPredictor, Prediction
 from nnmass.prediction.ranking import FEWEST, MEASURES, Ranking, Sample, rank_quantities
-from nnmass.prediction.resampling import Estimate, resample_counts
+from nnmass.prediction.resampling import FEWEST_UNITS, Estimate, resample_counts
 
 __all__ = [
     "APART",
     "EQUAL",
     "FEWEST",
+    "FEWEST_UNITS",
     "MEASURES",
     "QUANTITIES",
     "Comparison",

@@ -1,5 +1,6 @@
 """Pairs of networks that are equal in one quantity and far apart in another: how much do their outcomes differ?"""
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from nnmass.prediction.association import WithinGroups
 from nnmass.prediction.ranking import RESAMPLES, Sample
-from nnmass.prediction.resampling import Estimate, resample_counts
+from nnmass.prediction.resampling import FEWEST_UNITS, Estimate, resample_counts
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -17,7 +18,6 @@ EQUAL = 1.05
 """Largest ratio of values that count as equal."""
 APART = 1.5
 """Smallest ratio of values that count as far apart."""
-_FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class EqualPairs:
 
     Attributes:
         pairs: positions in the sample, each pair once.
-        difference: mean absolute difference of their outcomes; None with fewer than five pairs.
+        difference: mean absolute difference of their outcomes; None where fewer than `FEWEST_UNITS` of the pairs share
+            no unit.
         gains: by other quantity, over the pairs far apart in it: the outcome of the one that has more of it minus that
-            of the one that has less, mean; None with fewer than five pairs.
+            of the one that has less, mean; None where fewer than `FEWEST_UNITS` such pairs share no unit.
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -94,13 +95,13 @@ def compare_pairs(sample: Sample, *, seed: int = 0, resamples: int = RESAMPLES) 
         equal={
             name: EqualPairs(
                 tuple((int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(pairs)), strict=True)),
-                _estimate(means[name], pairs),
+                _estimate(sample, means[name], pairs),
                 _gains(within, sample, name, pairs),
             )
             for name, pairs in chosen.items()
         },
         every=Estimate.of(_mean(within, np.abs(differences), comparable)),
-        leads={rival: _estimate(means[first] - means[rival], chosen[first], chosen[rival]) for rival in rivals},
+        leads={rival: _estimate(sample, means[first] - means[rival], chosen[first], chosen[rival]) for rival in rivals},
     )
 
 
@@ -127,7 +128,7 @@ def _gains(within: WithinGroups, sample: Sample, name: str, pairs: BoolArray) ->
     for other, values in sample.quantities.items():
         if other != name:
             apart = pairs & _apart(values)
-            gains[other] = _estimate(_mean(within, differences * within.signs(values), apart), apart)
+            gains[other] = _estimate(sample, _mean(within, differences * within.signs(values), apart), apart)
     return gains
 
 
@@ -138,8 +139,17 @@ def _mean(within: WithinGroups, terms: FloatArray, pairs: BoolArray) -> FloatArr
     return mean
 
 
-def _estimate(values: FloatArray, *chosen: BoolArray) -> Estimate | None:
-    """Estimate a mean over pairs, if there are enough of them to speak of."""
-    if min(int(pairs.sum()) // 2 for pairs in chosen) < _FEWEST:
+def _estimate(sample: Sample, values: FloatArray, *chosen: BoolArray) -> Estimate | None:
+    """Estimate a mean over pairs, if enough of them are independent."""
+    if min(_apart_from_each_other(sample.units, pairs) for pairs in chosen) < FEWEST_UNITS:
         return None
     return Estimate.of(values)
+
+
+def _apart_from_each_other(units: Sequence[Hashable], pairs: BoolArray) -> int:
+    """The largest number of pairs no two of which share a unit."""
+    import networkx
+
+    graph = networkx.Graph((units[i], units[j]) for i, j in zip(*np.nonzero(np.triu(pairs)), strict=True))
+    graph.remove_edges_from(list(networkx.selfloop_edges(graph)))
+    return len(networkx.max_weight_matching(graph, maxcardinality=True))

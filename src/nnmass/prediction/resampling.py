@@ -11,6 +11,12 @@ from nnmass.errors import FitError
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
+FEWEST_UNITS = 6
+"""Independent units below which a bootstrap gives no verdict.
+
+Of k differences that chance gives either sign, all have one sign with a probability of 2^(1-k), and then so has every
+resample: from six on this is less than 1 in 20."""
+
 _LEVEL = 0.95
 
 

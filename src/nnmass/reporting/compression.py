@@ -10,7 +10,13 @@ from nnmass import atomic
 from nnmass.architectures import LinkedSpecification, Specification
 from nnmass.designing import Compression, describe, domain_text, structure
 from nnmass.errors import InvalidValueError
-from nnmass.experiments import CompressionOutcome
+from nnmass.experiments import (
+    CompressionOutcome,
+    accuracy_percent,
+    interval_points,
+    measured_verdict,
+    seed_count,
+)
 from nnmass.networks import Network as Module
 from nnmass.prediction import Network
 from nnmass.propagation import ExpectedIsometry, expected_isometry
@@ -50,12 +56,9 @@ def compression_rows(outcome: CompressionOutcome) -> TextTable:
         rows.append(row("  95 % interval", lambda name: _interval(outcome, name)))
     if outcome.verification is not None:
         found = outcome.verification
-        rows.append(
-            row("measured accuracy", lambda name: _measured(outcome, name), f"{100 * found.difference:+.2f} points")
-        )
-        rows.append(
-            ("  95 % interval", "", f"{found.seeds} seeds each", f"{100 * found.low:+.2f} … {100 * found.high:+.2f}")
-        )
+        measured = {name: accuracy_percent(getattr(found, name)) for name in NAMES}
+        rows.append(row("measured accuracy", measured.__getitem__, f"{100 * found.difference:+.2f} points"))
+        rows.append(("  95 % interval", "", f"{seed_count(found)} each", interval_points(found)))
     return ("", *NAMES, "compressed / reference"), rows
 
 
@@ -86,10 +89,7 @@ def summary(outcome: CompressionOutcome) -> str:
     found = outcome.verification
     if found is None:
         return text
-    return (
-        f"{text}  Trained alike on {outcome.data} with {found.seeds} seeds each, its test accuracy differs by "
-        f"{100 * found.difference:+.2f} points (95 % interval {100 * found.low:+.2f} … {100 * found.high:+.2f})."
-    )
+    return f"{text}  Trained alike on {outcome.data}, {measured_verdict(found, 'compressed network')}"
 
 
 def write_compression(
@@ -239,7 +239,7 @@ def _measured_networks(outcome: CompressionOutcome) -> list[tuple[str, Network]]
         strict=True,
     )
     return [
-        (name, Network(s.nn_mass, s.params, s.macs, m.mean, outcome.verification.seeds, m.std, str(s.cells[0].depth)))
+        (name, Network(s.nn_mass, s.params, s.macs, m.mean, len(m.accuracies), m.std or 0.0, str(s.cells[0].depth)))
         for name, s, m in pairs
     ]
 
@@ -253,11 +253,6 @@ def _interval(outcome: CompressionOutcome, name: str) -> str:
         return "–"
     prediction = outcome.predictions[name]
     return f"{100 * prediction.low:.1f} … {100 * prediction.high:.1f}"
-
-
-def _measured(outcome: CompressionOutcome, name: str) -> str:
-    measured = getattr(outcome.verification, name)
-    return f"{100 * measured.mean:.2f} ± {100 * measured.std:.2f} %"
 
 
 def _one_if_equal(values: list[float]) -> list[float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from nnmass.experiments import CompressionOutcome
+from nnmass.experiments import CompressionOutcome, difference_points, seed_count
 from nnmass.reporting.style import COLOURS, figure
 
 _ROW = 1.0
@@ -40,10 +40,9 @@ def difference_figure(outcomes: Sequence[CompressionOutcome], *, title: str) -> 
                     m.mean, y, xerr=m.std, fmt="*X"[i], color=COLOURS[i], markersize=9, capsize=3, label=label
                 )
             ratio = outcome.compression.table["ratio"]["macs"]
-            difference = f"{100 * found.difference:+.2f} [{100 * found.low:+.2f}, {100 * found.high:+.2f}] points"
             labels.append(
                 f"NN-Mass {outcome.compression.reference.nn_mass:.0f}, {ratio:.2f} × MACs\n"
-                f"{difference}, {found.seeds} seeds"
+                f"{difference_points(found)}, {seed_count(found)}"
             )
         if any(outcome.predictions for outcome in measured):
             axes.plot([], [], color="#d0d0d0", linewidth=9, label="predicted, 95 %")

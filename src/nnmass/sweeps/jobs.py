@@ -87,7 +87,7 @@ def train_job(job: Job, data: Data, progress: Callable[[int], None] | None = Non
 
     results = train_stacked(specs, data, job.runs[0].config, seed=job.runs[0].seed, progress=tell)
     return [
-        stored_run(run, result.train_loss, result.validation_accuracy[-1], result.test_accuracy)
+        stored_run(run, result.train_loss, result.validation_accuracy[-1], result.test_accuracy, result.answers)
         for run, result in zip(job.runs, results, strict=True)
         if run.key in job.wanted
     ]
@@ -107,4 +107,4 @@ def _train_one(run: Run, data: Data, progress: Callable[[int], None] | None) -> 
     except DivergedError:
         tell(run.config.epochs - told)
         return stored_run(run, [float("inf")], 0.0, 0.0)
-    return stored_run(run, result.train_loss, result.validation_accuracy[-1], result.test_accuracy)
+    return stored_run(run, result.train_loss, result.validation_accuracy[-1], result.test_accuracy, result.answers)

@@ -4,12 +4,14 @@ import io
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -38,6 +40,7 @@ _COLUMNS = (
     ("test_accuracy", "REAL"),
     ("finished_at", "TEXT NOT NULL"),
 )
+_ANSWERS = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, samples INTEGER NOT NULL, bits BLOB NOT NULL)"
 _KINDS = {"TEXT": str, "INTEGER": int, "REAL": float}
 _RANGES = {"nn_mass": 1e18, "params": 2**63, "macs": 2**63, "validation_accuracy": 1, "test_accuracy": 1}
 _NAMES = tuple(name for name, _ in _COLUMNS)
@@ -64,6 +67,8 @@ class StoredRun:
         validation_accuracy: after the last epoch, in [0, 1].
         test_accuracy: after the last epoch, in [0, 1].
         finished_at: UTC, ISO 8601.
+        answers: (test samples,) whether each is classified rightly, in the order of the test part; None where that is
+            not known, and in rows that are read from a store, see `RunStore.answers`.
     """
 
     key: str
@@ -81,6 +86,7 @@ class StoredRun:
     validation_accuracy: float | None
     test_accuracy: float | None
     finished_at: str
+    answers: npt.NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def specification(self) -> Specification:
@@ -116,16 +122,42 @@ class RunStore:
             version=_VERSION,
             tables=[f"CREATE TABLE IF NOT EXISTS runs ({columns})"],
             create=create,
+            on_demand=[_ANSWERS],
         )
         self.path = self._database.path
 
     def add(self, runs: Iterable[StoredRun]) -> None:
         """Add runs in one transaction; those that are there already stay as they are."""
-        rows = [tuple(getattr(run, name) for name in _NAMES) for run in runs]
         marks = ", ".join("?" * len(_NAMES))
+        insert = f"INSERT INTO runs ({', '.join(_NAMES)}) VALUES ({marks}) ON CONFLICT (key) DO NOTHING"
         with self._database.connect() as connection:
-            insert = f"INSERT INTO runs ({', '.join(_NAMES)}) VALUES ({marks}) ON CONFLICT (key) DO NOTHING"
-            connection.executemany(insert, rows)
+            for run in runs:
+                added = connection.execute(insert, [getattr(run, name) for name in _NAMES]).rowcount
+                if added and run.answers is not None:
+                    connection.execute(_ANSWERS)
+                    packed = np.packbits(run.answers).tobytes()
+                    connection.execute("INSERT INTO answers VALUES (?, ?, ?)", [run.key, len(run.answers), packed])
+
+    def answers(self, keys: Sequence[str]) -> dict[str, npt.NDArray[np.bool_]]:
+        """By run, which samples of the test part it classified rightly; runs of which that was not kept are left out.
+
+        Raises:
+            StoreError: these are not the answers of the run's test accuracy.
+        """
+        chosen = set(keys)
+        known = "SELECT count(*) FROM sqlite_master WHERE name = 'answers'"
+        wanted = "SELECT key, samples, bits, test_accuracy FROM answers JOIN runs USING (key)"
+        with self._database.connect() as connection:
+            held = connection.execute(known).fetchone()[0]
+            rows = [row for row in connection.execute(wanted) if row[0] in chosen] if held else []
+        return {key: self._unpacked(key, samples, bits, accuracy) for key, samples, bits, accuracy in rows}
+
+    def _unpacked(self, key: str, samples: Any, bits: Any, accuracy: Any) -> npt.NDArray[np.bool_]:
+        if type(samples) is int and isinstance(bits, bytes) and samples > 0 and len(bits) == -(-samples // 8):
+            found = np.unpackbits(np.frombuffer(bits, np.uint8), count=samples).astype(bool)
+            if int(found.sum()) / samples == accuracy:
+                return found
+        raise StoreError(f"{self.path}: damaged: run {plain(key, limit=40)}: its answers do not make its test accuracy")
 
     def missing(self, keys: Sequence[str]) -> list[str]:
         """Those of the keys that have no run, in their order."""
@@ -165,7 +197,13 @@ class RunStore:
         raise InvalidValueError(f"{target}: runs are exported to .csv or .parquet, got {target.suffix or 'no ending'}")
 
 
-def stored_run(run: Any, train_loss: Sequence[float], validation_accuracy: float, test_accuracy: float) -> StoredRun:
+def stored_run(
+    run: Any,
+    train_loss: Sequence[float],
+    validation_accuracy: float,
+    test_accuracy: float,
+    answers: npt.NDArray[np.bool_] | None = None,
+) -> StoredRun:
     """Make the row of a trained `Run`; one whose loss was not finite has diverged, and keeps no accuracy."""
     finite = [loss if abs(loss) < float("inf") else None for loss in train_loss]
     diverged = None in finite
@@ -185,6 +223,7 @@ def stored_run(run: Any, train_loss: Sequence[float], validation_accuracy: float
         validation_accuracy=None if diverged else validation_accuracy,
         test_accuracy=None if diverged else test_accuracy,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        answers=None if diverged else answers,
     )
 
 

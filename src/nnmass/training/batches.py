@@ -48,7 +48,7 @@ class TensorSplit:
             yield self.inputs[own], self.labels[own]
 
     def in_order(self, *, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every sample once, in its own order, the processes each a share."""
+        """Yield every sample once, in its own order; process r of several has sample r and every ``world``-th on."""
         yield from zip(
             self.inputs[rank::world].split(batch_size), self.labels[rank::world].split(batch_size), strict=True
         )
@@ -74,7 +74,7 @@ class StreamedSplit:
 
     def in_order(self, *, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image once; see `TensorSplit.in_order`."""
-        batches = self.stream.batches(self.part, batch_size=batch_size, training=False, rank=rank, world=world)
+        batches = self.stream.batches(self.part, batch_size=batch_size * world, training=False, rank=rank, world=world)
         yield from map(self._ready, batches)
 
     def _ready(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -91,7 +92,7 @@ def train(
     loop = _Loop(state, seed, pixels_of(data, device=place.device), checkpoint, checkpoint_seconds, run)
     while state.epoch < config.epochs:
         row = loop.epoch(parts["train"])
-        state.validation_accuracy.append(loop.accuracy(parts["validation"]))
+        state.validation_accuracy.append(share(loop.answers(parts["validation"])))
         state.epoch, state.step = state.epoch + 1, 0
         state.loss.zero_()
         if checkpoint is not None:
@@ -100,7 +101,7 @@ def train(
             metrics.add({"epoch": state.epoch, **row, "validation_accuracy": state.validation_accuracy[-1]})
         if progress:
             progress(1)
-    test_accuracy = loop.accuracy(parts["test"])
+    answers = loop.answers(parts["test"])
     state.swap_average()
     return TrainingResult(
         spec=state.model.spec,
@@ -108,7 +109,8 @@ def train(
         config=config,
         train_loss=tuple(state.train_loss),
         validation_accuracy=tuple(state.validation_accuracy),
-        test_accuracy=test_accuracy,
+        test_accuracy=share(answers),
+        answers=answers,
         model=state.model.eval(),
     )
 
@@ -216,27 +218,34 @@ class _Loop:
         assert self.checkpoint is not None
         self.state.save(self.checkpoint, self.run)
 
-    def accuracy(self, part: Feed) -> float:
-        """Share of a part that is classified rightly, by the moving averages where there are any."""
+    def answers(self, part: Feed) -> npt.NDArray[np.bool_]:
+        """Which samples of a part are classified rightly, by the moving averages where there are any."""
         self.state.swap_average()
         with self.place.forward():
-            correct = self.place.total(count_correct(self.state.model, part, self.place))
+            own = own_answers(self.state.model, part, self.place)
         self.state.swap_average()
-        return float(correct) / len(part)
+        return np.asarray(self.place.total(own).cpu().numpy() > 0)
 
 
 @torch.no_grad()
-def count_correct(model: nn.Module, part: Feed, place: Place) -> Tensor:
-    """Inputs, of this process, whose largest logit is that of their label; the model's mode is left as it was."""
+def own_answers(model: nn.Module, part: Feed, place: Place) -> Tensor:
+    """1 for inputs, of this process, whose largest logit is that of their label; the model's mode is left as it was."""
     training = model.training
     model.eval()
-    correct = torch.zeros((), dtype=torch.int64, device=place.device)
+    answers = torch.zeros(len(part), dtype=torch.int64, device=place.device)
+    own, seen = answers[place.rank :: place.world], 0
     try:
         for inputs, labels in part.in_order(batch_size=_EVALUATION_BATCH, rank=place.rank, world=place.world):
-            correct += (model(inputs).argmax(1) == labels).sum()
+            own[seen : seen + len(labels)] = model(inputs).argmax(1) == labels
+            seen += len(labels)
     finally:
         model.train(training)
-    return correct
+    return answers
+
+
+def share(answers: npt.NDArray[np.bool_]) -> float:
+    """Share of right answers."""
+    return int(answers.sum()) / len(answers)
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """What training a network gave."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from nnmass.architectures import Specification
 from nnmass.networks import Network
@@ -20,6 +23,7 @@ class TrainingResult:
         train_loss: mean cross-entropy of each epoch's batches, in nats.
         validation_accuracy: after each epoch, in [0, 1].
         test_accuracy: after the last epoch, in [0, 1].
+        answers: (test samples,) whether the network classifies each rightly, in the order of the test part.
         model: the network, in evaluation mode.
     """
 
@@ -29,6 +33,7 @@ class TrainingResult:
     train_loss: tuple[float, ...]
     validation_accuracy: tuple[float, ...]
     test_accuracy: float
+    answers: npt.NDArray[np.bool_] = field(repr=False, compare=False)
     model: Network
 
     def to_dict(self) -> dict[str, Any]:

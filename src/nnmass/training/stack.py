@@ -111,20 +111,23 @@ class StackedDenseMLP:
         return unordered
 
     @torch.no_grad()
-    def accuracy(self, part: TensorSplit) -> Tensor:
-        """Share of correctly classified inputs of each network, (networks,), float64."""
-        correct = torch.zeros(len(self._models), dtype=torch.float64)
+    def answers(self, part: TensorSplit) -> Tensor:
+        """Whether each network classifies each input of a part rightly, (networks, inputs)."""
+        batches = []
         for inputs, labels in zip(
             part.inputs.split(_EVALUATION_BATCH), part.labels.split(_EVALUATION_BATCH), strict=True
         ):
+            right = torch.empty(len(self._models), len(labels), dtype=torch.bool)
             features, _ = self._buffer(len(labels), inputs)
             self._forward(inputs, features)
             for depth, head in self._heads.items():
                 seen = features[head.networks, : self._width * (depth - 1)]
                 guesses = torch.baddbmm(head.bias, head.weight, seen).argmax(1)
-                correct[head.networks] += (guesses == labels).sum(1).cpu()
-        unordered = torch.empty_like(correct)
-        unordered[self._order] = correct / len(part)
+                right[head.networks] = (guesses == labels).cpu()
+            batches.append(right)
+        ordered = torch.cat(batches, 1)
+        unordered = torch.empty_like(ordered)
+        unordered[self._order] = ordered
         return unordered
 
     @torch.no_grad()

@@ -16,7 +16,7 @@ from nnmass.errors import InvalidValueError
 from nnmass.networks import DenseMLPNetwork
 from nnmass.training.batches import check_fits, to_tensors
 from nnmass.training.config import TrainingConfig
-from nnmass.training.loop import Progress
+from nnmass.training.loop import Progress, share
 from nnmass.training.optimizers import make_optimizer, make_schedule
 from nnmass.training.result import TrainingResult
 from nnmass.training.stack import StackedDenseMLP
@@ -81,10 +81,10 @@ def train_stacked(
             total += stack.loss_and_gradients(inputs, labels) * len(labels)
             optimizer.step()
         losses.append(total / len(train_part))
-        accuracies.append(stack.accuracy(validation))
+        accuracies.append(stack.answers(validation).double().sum(1) / len(validation))
         if progress:
             progress(len(models))
-    test_accuracy = stack.accuracy(test)
+    answers = stack.answers(test).numpy()
     stack.write_back()
     return [
         TrainingResult(
@@ -93,7 +93,8 @@ def train_stacked(
             config=config,
             train_loss=tuple(float(loss[n]) for loss in losses),
             validation_accuracy=tuple(float(a[n]) for a in accuracies),
-            test_accuracy=float(test_accuracy[n]),
+            test_accuracy=share(answers[n]),
+            answers=answers[n],
             model=model.eval(),
         )
         for n, model in enumerate(models)
