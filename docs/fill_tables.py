@@ -28,6 +28,7 @@ PAGES = [
 ]
 DATA = ("mnist", "linear", "circle")
 QUANTITIES = {"nn_mass": "log NN-Mass", "params": "log params", "macs": "log MACs"}
+COVERED = {"paired": "paired", "unpaired": "not paired", "t": "Student's t over seeds alone"}
 MEASURES = {"mean_loss": "all epochs", "final_loss": "last epoch"}
 
 
@@ -151,6 +152,18 @@ def convergence_fits() -> str:
             )
     columns = ("log training loss", "on", "R² [95 %]", "behind NN-Mass [95 %]", "leave-one-out error")
     return _table((*columns, "left-out-depth error", "networks"), rows)
+
+
+def verdict_coverage() -> str:
+    """How often intervals of a measured difference hold the true one."""
+    found: dict[tuple[int, int], list[Any]] = {}
+    for row in _read("benchmarks/verdict_coverage.json")["rows"]:
+        found.setdefault((row["seeds"], row["samples"]), []).append(row)
+    rows = [
+        (f"{seeds} × {samples:,}", *(f"{min(row[way]['coverage'] for row in cases):.2f}" for way in COVERED))
+        for (seeds, samples), cases in found.items()
+    ]
+    return _table(("seeds × test samples", *COVERED.values()), rows)
 
 
 def demo() -> str:
@@ -285,6 +298,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "convergence": convergence,
     "convergence-fits": convergence_fits,
     "demo": demo,
+    "verdict-coverage": verdict_coverage,
     "isometry-fits": lambda: isometry_fits("isometry-mlp-mnist"),
     "isometry-gaps": lambda: isometry_gaps("isometry-mlp-mnist"),
     "isometry-theory": lambda: isometry_theory("isometry-mlp-mnist"),

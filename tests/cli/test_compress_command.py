@@ -4,6 +4,7 @@ import re
 import pytest
 
 from nnmass import compress, load_spec
+from nnmass.experiments import FEWEST_SEEDS
 from nnmass.training import load_weights
 
 QUICK = ("--epochs", 1, "--seeds", 2, "--workers", 1)
@@ -42,6 +43,30 @@ def test_with_data_and_verify_predicts_and_measures(nnmass, reference, tmp_path)
     page = (out / "report.html").read_text()
     assert page.count("<svg") == 3
     assert "95 % interval" in page
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_fewer_than_three_seeds_are_trained_and_give_no_verdict(nnmass, reference, tmp_path, seeds):
+    arguments = ("compress", "--reference", reference, "--data", "digits", "--verify", "--no-calibrate", "--epochs", 1)
+    result = nnmass(*arguments, "--seeds", seeds, "--workers", 1, "--out", tmp_path)
+    assert result.code == 0, result.err
+    few = seeds < FEWEST_SEEDS
+    assert (f"--seeds {seeds} gives means only: an interval and a verdict need 3 seeds" in result.err) == few
+    assert ("shown to be better nor worse, as an interval needs 3 seeds" in " ".join(result.out.split())) == few
+    found = json.loads((tmp_path / "result.json").read_text())["verification"]
+    assert (found["seeds"], found["test_samples"]) == (seeds, 360)
+    assert (found["difference"]["interval_95"] is None) == few
+    assert found["difference"]["test_samples"] == "paired"
+    assert (found["reference"]["std"] is None) == (seeds == 1)
+    page = (tmp_path / "report.html").read_text()
+    assert ("none: it needs 3 seeds" in page) == few
+    assert f"{seeds} seed" in page
+
+
+def test_the_help_says_how_many_seeds_a_verdict_needs(nnmass):
+    assert f"a verdict needs {FEWEST_SEEDS} seeds" in " ".join(
+        nnmass("compress", "--help").out.replace("│", " ").split()
+    )
 
 
 def test_a_second_call_trains_nothing_again(nnmass, reference, tmp_path):

@@ -173,7 +173,7 @@ def test_the_verdict_compares_pairs(published_outcome, lead, words):
         (
             BELOW,
             None,
-            r"the MACs is worse .* is neither shown to be better nor worse: too few to compare, as fewer than 6",
+            r"the MACs is worse .* is neither shown to be better nor worse, as fewer than 6 of the pairs",
         ),
     ],
 )

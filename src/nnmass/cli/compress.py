@@ -8,7 +8,7 @@ import typer
 
 from nnmass.cli import options as o
 from nnmass.cli.durations import note_long_training
-from nnmass.cli.output import print_json, print_table, progress_bar, say
+from nnmass.cli.output import note, print_json, print_table, progress_bar, say
 from nnmass.cli.unused import Given, Unused, refuse_unused
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def compress(
     """
     from nnmass.designing import Domain, space_around
     from nnmass.designing import compress as find_cheaper
-    from nnmass.experiments import CompressionOutcome, measure_compression, train_compressed
+    from nnmass.experiments import FEWEST_SEEDS, CompressionOutcome, measure_compression, train_compressed
     from nnmass.latency import blocks_of
     from nnmass.networks import build
     from nnmass.provenance import provenance
@@ -218,6 +218,8 @@ def compress(
         )
         store = RunStore(out / "runs.sqlite")
         if verify:
+            if seeds < FEWEST_SEEDS:
+                note(f"--seeds {seeds} gives means only: an interval and a verdict need {FEWEST_SEEDS} seeds")
             note_long_training([spec, compression.spec], dataset, config, seeds=seeds)
             checkpoint = out / "checkpoint.safetensors"
             model = train_compressed(compression, dataset, store, config, progress_bar, checkpoint=checkpoint)
@@ -239,8 +241,8 @@ def compress(
         return
     print_table(f"{source} compressed", *compression_rows(outcome))
     say(summary(outcome))
-    for note in cost_notes(outcome):
-        say(note)
+    for sentence in cost_notes(outcome):
+        say(sentence)
     if compression.front:
         print_table("Of the same NN-Mass, in between", *front_between(outcome), wrapped=["network"])
     say(f"Written to {out}: compressed.json, weights.safetensors ({weights}), report.html, result.json")

@@ -35,7 +35,7 @@ _IMAGENET: dict[Scale, Size] = {
     "small": Size(epochs=10, seeds=3, image_size=32, train=10_000, recipe={"batch_size": 64}),
     "full": Size(
         epochs=150,
-        seeds=2,
+        seeds=3,
         image_size=224,
         recipe={"batch_size": 256, "label_smoothing": 0.1, "weight_decay": 4e-5, "augment": "none"},
         dataset="imagenet",

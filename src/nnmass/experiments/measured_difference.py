@@ -1,6 +1,6 @@
 """The measured difference of two networks trained alike, with what seeds and test samples leave open."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -97,7 +97,7 @@ class MeasuredDifference:
 
     reference: Measured
     compressed: Measured
-    answers: tuple[BoolArray, BoolArray] | None = None
+    answers: tuple[BoolArray, BoolArray] | None = field(default=None, repr=False, compare=False)
     left_out: int = 0
 
     def __post_init__(self) -> None:
@@ -132,7 +132,7 @@ class MeasuredDifference:
         """95 % interval of the difference; None with fewer than `FEWEST_SEEDS`."""
         if self.seeds < FEWEST_SEEDS:
             return None
-        half = _half_width(float(np.std(self._by_seed, ddof=1)), self.seeds, self._sample_error)
+        half = _half_width(self._seed_error, self.seeds, self._sample_error)
         return max(self.difference - half, -1.0), min(self.difference + half, 1.0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,6 +147,8 @@ class MeasuredDifference:
             "difference": {
                 "mean": self.difference,
                 "interval_95": self.interval and list(self.interval),
+                "standard_error_of_seeds": self._seed_error if self.seeds > 1 else None,
+                "standard_error_of_test_samples": self._sample_error,
                 "test_samples": "paired" if self.paired else "unpaired",
             },
         }
@@ -154,6 +156,11 @@ class MeasuredDifference:
     @property
     def _by_seed(self) -> npt.NDArray[np.float64]:
         return np.subtract(self.compressed.accuracies, self.reference.accuracies)
+
+    @property
+    def _seed_error(self) -> float:
+        """Standard error that the seeds leave."""
+        return float(np.std(self._by_seed, ddof=1) / np.sqrt(self.seeds))
 
     @property
     def _sample_error(self) -> float:
@@ -190,13 +197,13 @@ def accuracy_interval(mean: float, std: float | None, seeds: int, test_samples: 
     if seeds < FEWEST_SEEDS or std is None:
         return None
     share = _more_samples(mean, test_samples, 4)
-    half = _half_width(std, seeds, float(np.sqrt(share * (1 - share) / (test_samples + 4))))
+    sample_error = float(np.sqrt(share * (1 - share) / (test_samples + 4)))
+    half = _half_width(std / float(np.sqrt(seeds)), seeds, sample_error)
     return max(mean - half, 0.0), min(mean + half, 1.0)
 
 
-def _half_width(std: float, seeds: int, sample_error: float) -> float:
-    of_seeds = stdtrit(seeds - 1, _TAIL) * std / np.sqrt(seeds)
-    return float(np.hypot(of_seeds, ndtri(_TAIL) * sample_error))
+def _half_width(seed_error: float, seeds: int, sample_error: float) -> float:
+    return float(np.hypot(stdtrit(seeds - 1, _TAIL) * seed_error, ndtri(_TAIL) * sample_error))
 
 
 def _more_samples(share: float, count: int, more: int) -> float:

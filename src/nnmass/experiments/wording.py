@@ -31,7 +31,7 @@ def with_interval(estimate: Estimate, digits: int = 2) -> str:
 def better(gain: Estimate | None) -> str:
     """Whether a gain in accuracy, in points, is one."""
     if gain is None:
-        return f"neither shown to be better nor worse: {TOO_FEW_PAIRS}"
+        return f"neither shown to be better nor worse, as fewer than {FEWEST_UNITS} of the pairs share no network"
     low, high = gain.interval
     return f"{_better_or_worse(gain.interval)} ({gain.value:+.2f} [{low:.2f}, {high:.2f}] points)"
 
