@@ -26,16 +26,16 @@ def _against(outcome: ImagenetPublished, rival: str) -> str:
         [pooled.measures[measure][quantity].value for quantity in ("nn_mass", rival)] for measure in _MEASURES
     )
     return (
-        f"{_claim(lead, name)}: within {pooled.groups} groups of equal training ({pooled.n} weights, {pooled.units} "
-        f"architectures) the rank correlation is {rank:.2f} with mass and {its_rank:.2f} with {name}, a difference of "
-        f"{with_interval(lead['spearman'])}; a line in the logarithm explains {line:.0%} and {its_line:.0%} of the "
-        f"variance, a difference of {with_interval(lead['r2'])}."
+        f"{_claim(lead, name, pooled.units)}: within {pooled.groups} groups of equal training ({pooled.n} weights, "
+        f"{pooled.units} architectures) the rank correlation is {rank:.2f} with mass and {its_rank:.2f} with {name}, a "
+        f"difference of {with_interval(lead['spearman'])}; a line in the logarithm explains {line:.0%} and "
+        f"{its_line:.0%} of the variance, a difference of {with_interval(lead['r2'])}."
     )
 
 
-def _claim(lead: dict[str, Estimate], name: str) -> str:
+def _claim(lead: dict[str, Estimate], name: str, units: int) -> str:
     ahead, behind, open_ = (
-        " and ".join(words for measure, words in _MEASURES.items() if sign(lead[measure].interval) == kind)
+        " and ".join(words for measure, words in _MEASURES.items() if sign(lead[measure].interval, units=units) == kind)
         for kind in ("above", "below", "open")
     )
     if not ahead and not behind:
@@ -51,7 +51,8 @@ def _group_by_group(outcome: ImagenetPublished) -> str:
     leads = [ranking.leads["spearman"]["macs"] for ranking in rankings]
     higher = sum(lead.value > 0 for lead in leads)
     lower = sum(lead.value < 0 for lead in leads)
-    shown = {kind: sum(sign(lead.interval) == kind for lead in leads) for kind in ("above", "below")}
+    signs = [sign(lead.interval, units=found.units) for lead, found in zip(leads, rankings, strict=True)]
+    shown = {kind: signs.count(kind) for kind in ("above", "below")}
     return (
         f"Group by group, mass ranks better than MACs in {higher} of {len(leads)}, worse in {lower} and alike in "
         f"{len(leads) - higher - lower}; the interval of the difference excludes zero in {shown['above']} groups in "
@@ -75,9 +76,9 @@ def _added(outcome: ImagenetPublished, name: str, more: str) -> str:
     said: dict[str, list[str]] = {}
     for kind, of in (("rank", "ranks"), ("linear", "logarithms")):
         found = outcome.pooled.partial[kind][name]
-        claim, value = (
-            (words[sign(found.interval)], with_interval(found)) if found else ("nothing can be said", "alike")
-        )
+        claim, value = "nothing can be said", "alike"
+        if found:
+            claim, value = words[sign(found.interval, units=outcome.pooled.units)], with_interval(found)
         said.setdefault(claim, []).append(f"by {of} ({value})")
     return ", and ".join(f"{claim} {' and '.join(values)}" for claim, values in said.items())
 

@@ -76,8 +76,8 @@ class MeasuredDifference:
 
     with s² the variance of the differences over seeds, t Student's quantile of S-1 degrees of freedom, v the variance
     over test samples and z the normal quantile.  For two independent estimates of variance this covers at least 95 %,
-    whatever their shares (S. Banerjee, Sankhyā 22 (1960) 351); what seeds and samples make together is in both, which
-    widens it.  It is cut to what accuracies allow, [-1, 1].
+    whatever their shares (S. K. Banerjee, Sankhyā 22 (1960) 357); what seeds and samples make together is in both,
+    which widens it.  It is cut to what accuracies allow, [-1, 1].
 
     With `answers` v is that of the difference of both networks' correctness, averaged over seeds, with one more sample
     that speaks for and one against (A. Agresti, Y. Min, Stat. Med. 24 (2005) 729).  Without, the networks count as
