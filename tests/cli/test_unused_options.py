@@ -273,5 +273,5 @@ def test_a_compression_shows_what_lies_in_between_and_where_it_was_looked_for(nn
     assert result.code == 0, result.err
     assert "Of the same NN-Mass, in between" in result.out
     assert "width per group 96 … 128" in result.out
-    assert "come nearest to the budget from below" in result.out
+    assert "comes nearest to the budget of MACs, from below" in result.out
     assert "In between" in (tmp_path / "out" / "report.html").read_text()
