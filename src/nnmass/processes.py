@@ -7,7 +7,9 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from nnmass.errors import InvalidValueError, first_line
@@ -128,12 +130,16 @@ class _Worker(Generic[T, R]):
 
     def __init__(self, work: Callable[..., R], *, talks: bool) -> None:
         self._work, self._talks, self.busy = work, talks, False
-        self._open()
+        self._process: SpawnProcess | None = None
 
     def start(self, item: T) -> None:
         self.item, self.busy = item, True
+        told = [item] if self._process else [self._work, item]
+        if self._process is None:
+            self._open()
         try:
-            self.connection.send(item)
+            for value in told:
+                self.connection.send(value)
         except OSError:  # it died before: the reading end says so
             return
 
@@ -142,47 +148,67 @@ class _Worker(Generic[T, R]):
         try:
             message: _Message = self.connection.recv()
         except (EOFError, OSError):
-            self._process.join(_PATIENCE)
-            message = "done", Died(_ending(self._process.exitcode))
-            self.end()
-            self._open()
+            if self._process is not None:
+                self._process.join(_PATIENCE)
+            message = "done", Died(_ending(self.end()))
         self.busy = message[0] == "told"
         return message
 
-    def end(self) -> None:
-        self._process.terminate()
-        self._process.join(_PATIENCE)
-        if self._process.is_alive():  # somebody else's code may be deaf to it
-            self._process.kill()
-            self._process.join()
+    def end(self) -> int | None:
+        """End its process, if there is one, and return how it ended."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        process.terminate()
+        process.join(_PATIENCE)
+        if process.is_alive():  # somebody else's code may be deaf to it
+            process.kill()
+            process.join()
         self.connection.close()
+        return process.exitcode
 
     def _open(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, self._work, self._talks), daemon=True)
-        with _interrupts_kept():
-            self._process.start()
+        process = context.Process(target=_serve, args=(other, self._talks), daemon=True)
+        with _undisturbed():
+            process.start()
+            self._process = process
         other.close()
 
 
 @contextmanager
-def _interrupts_kept() -> Iterator[None]:
-    """Leave Ctrl-C to this process: those started meanwhile never see it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _undisturbed() -> Iterator[None]:
+    """Put Ctrl-C off, and leave it to this process: those started meanwhile are whole, and never see it.
+
+    Blocking it is not enough: other threads of this process may be interrupted in place of this one.
+    """
+    resource_tracker.ensure_running()  # what starts it lets Ctrl-C through again
+    came: list[int] = []
+    here = threading.current_thread() is threading.main_thread()  # where Python handles signals
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if here else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if here:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
-def _serve(connection: Connection, work: Callable[..., Any], talks: bool) -> None:
-    """Answer item by item until the other side is gone."""
+def _serve(connection: Connection, talks: bool) -> None:
+    """Answer item by item until the other side is gone; what to do with them comes first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # also where an item's own code lets signals through again
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    try:
+        work: Callable[..., Any] = connection.recv()
+    except (EOFError, OSError):
+        return
     import torch
 
     torch.set_num_threads(1)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
     further = (lambda value: connection.send(("told", value)),) if talks else ()
     while True:
         try:

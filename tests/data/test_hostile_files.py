@@ -40,7 +40,7 @@ def stream(path):
         for _ in opened.batches(part, batch_size=8, training=False):
             pass
 readers = {"cifar": lambda path: read_cifar_batch(path, label_key="labels"), "npz": read_npz, "idx": read_idx,
-           "folder": read_folder, "stream": stream, "checkpoint": lambda path: load_checkpoint(path, run={})}
+           "folder": read_folder, "stream": stream, "checkpoint": load_checkpoint}
 outcomes = []
 for reader, path in json.loads(sys.argv[1]):
     start = time.process_time()

@@ -124,7 +124,11 @@ def test_a_folder_is_refused(clusters, tmp_path):
     ("changes", "named"),
     [
         ({"seed": 1}, "seed, spec"),  # the links are drawn from the seed
-        ({"config": TrainingConfig(epochs=3, batch_size=32)}, "training"),
+        ({"config": TrainingConfig(epochs=2, batch_size=16)}, r"batch_size \(32, now 16\)"),
+        (
+            {"config": TrainingConfig(epochs=3, batch_size=32, schedule="cosine")},
+            r"schedule \(constant, now cosine\)",
+        ),
         ({"spec": MLP.model_copy(update={"activation": "relu"})}, "spec"),
         ({"spec": DenseMLP(width=6, depth=4, max_skips=8, in_features=5, num_classes=3)}, "spec"),
     ],

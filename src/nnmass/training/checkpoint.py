@@ -25,10 +25,12 @@ class Checkpoint:
     """What a run is resumed from.
 
     Attributes:
+        run: describes the run that it belongs to.
         tensors: by name: weights, the optimizer's state, moving averages, sums.
         values: numbers and lists, as JSON holds them.
     """
 
+    run: dict[str, Any]
     tensors: dict[str, Tensor]
     values: dict[str, Any]
 
@@ -37,19 +39,14 @@ class Checkpoint:
         return {key.removeprefix(f"{name}/"): t for key, t in self.tensors.items() if key.startswith(f"{name}/")}
 
 
-def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint, *, run: dict[str, Any]) -> None:
+def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """Write a checkpoint; a crash leaves the previous one.
-
-    Args:
-        path: the file.
-        checkpoint: what to keep.
-        run: describes the run.
 
     Raises:
         CheckpointError: it cannot be written, as on a full disk; the previous one stays.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-    header = {"form": _FORM, "run": json.dumps(run), "values": json.dumps(checkpoint.values)}
+    header = {"form": _FORM, "run": json.dumps(checkpoint.run), "values": json.dumps(checkpoint.values)}
     try:
         atomic.write_bytes(path, save(tensors, {**header, "digest": _digest(tensors, header)}))
     except OSError as error:
@@ -57,15 +54,11 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint, *, run
         raise CheckpointError(f"{path}: cannot be written ({reason}); the checkpoint before it is kept") from None
 
 
-def load_checkpoint(path: str | os.PathLike[str], *, run: dict[str, Any]) -> Checkpoint | None:
-    """Read the checkpoint of a run, or None where there is none.
-
-    Args:
-        path: the file.
-        run: describes the run; it must equal that of the checkpoint.
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
+    """Read a checkpoint, or None where there is none.
 
     Raises:
-        CheckpointError: damaged, or of another run.
+        CheckpointError: damaged.
     """
     if not Path(path).exists():
         return None
@@ -77,15 +70,12 @@ def load_checkpoint(path: str | os.PathLike[str], *, run: dict[str, Any]) -> Che
         digest = header.pop("digest", None)
         if header.get("form") != _FORM or digest != _digest(tensors, header):
             raise ValueError("its digest is not that of its content")
-        found, values = json.loads(header["run"]), json.loads(header["values"])
-        if not isinstance(found, dict) or not isinstance(values, dict):
+        run, values = json.loads(header["run"]), json.loads(header["values"])
+        if not isinstance(run, dict) or not isinstance(values, dict):
             raise ValueError("its header holds something else")
     except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{path}: damaged, or not a checkpoint ({first_line(error)})") from None
-    if found != run:
-        different = sorted(key for key in {*found, *run} if found.get(key) != run.get(key))
-        raise CheckpointError(f"{path}: belongs to a run with other {', '.join(different)}; remove it to start afresh")
-    return Checkpoint(tensors, values)
+    return Checkpoint(run, tensors, values)
 
 
 def _digest(tensors: dict[str, Tensor], header: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nnmass.architectures import DenseMLP, Specification, check_seed
 from nnmass.data import Data
-from nnmass.errors import CheckpointError, DataError, NNMassError
+from nnmass.errors import DataError, NNMassError
 from nnmass.training.augmentation import Pixels, augmented, cross_entropy
 from nnmass.training.batches import Feed, check_fits, feeds, pixels_of
 from nnmass.training.config import TrainingConfig
@@ -61,6 +61,8 @@ def train(
         config: how to train; by default 30 epochs of Adam.
         seed: from 0 to 2⁶³ - 1.
         checkpoint: file to write after each epoch, and within it now and then, and to resume from; removed by nobody.
+            A run may be called with more epochs than before: it goes on, and ends as one of so many epochs would,
+            where the learning rates of the steps that are done do not depend on the number of epochs.
         checkpoint_seconds: between checkpoints within an epoch.
         metrics: gets a row per epoch.
         device: where; by default CUDA if there is any, else the CPU.
@@ -69,7 +71,7 @@ def train(
     Raises:
         InvalidValueError: a seed or device out of range.
         DataError: the data does not fit the specification.
-        CheckpointError: the checkpoint is damaged or of another run, or cannot be written.
+        CheckpointError: the checkpoint is damaged, of another run or beyond this one, or cannot be written.
         DivergedError: the loss became infinite or not a number.
     """
     config = config or TrainingConfig()
@@ -84,9 +86,7 @@ def train(
     parts = feeds(data, device=place.device, flat=flat)
     state = TrainingState(spec, config, seed, place)
     run = _describe(state.model.spec, data, config, seed)
-    state.resume(checkpoint, run)
-    if state.step and state.step >= -(-len(parts["train"]) // config.batch_size):
-        raise CheckpointError(f"{checkpoint}: damaged, or not a checkpoint (an epoch has no step {state.step})")
+    state.resume(checkpoint, run, steps=-(-len(parts["train"]) // config.batch_size))
     if progress and state.epoch:
         progress(state.epoch)
     loop = _Loop(state, seed, pixels_of(data, device=place.device), checkpoint, checkpoint_seconds, run)

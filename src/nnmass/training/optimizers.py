@@ -78,6 +78,20 @@ def make_schedule(optimizer: torch.optim.Optimizer, config: TrainingConfig, *, s
     return set_rate
 
 
+def learning_rates(config: TrainingConfig, *, steps: int) -> Iterator[float]:
+    """Learning rates of the steps from 0 on, as `make_schedule` sets them.
+
+    Args:
+        config: how to train.
+        steps: of an epoch.
+    """
+    optimizer = torch.optim.SGD([torch.zeros(1)], config.learning_rate)
+    set_rate = make_schedule(optimizer, config, steps=steps)
+    for step in range(config.epochs * steps):
+        set_rate(step)
+        yield float(optimizer.param_groups[0]["lr"])
+
+
 def _timm_optimizer(config: TrainingConfig, model: nn.Module | Iterable[Tensor]) -> torch.optim.Optimizer:
     optim: Any = import_library("timm.optim")
     name = config.optimizer.removeprefix("timm:")

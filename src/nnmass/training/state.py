@@ -18,10 +18,9 @@ from nnmass.training.checkpoint import (
     set_optimizer_state,
 )
 from nnmass.training.config import TrainingConfig
+from nnmass.training.extension import counted, require_part_of
 from nnmass.training.optimizers import make_optimizer
 from nnmass.training.place import Place
-
-_MOST_STEPS = 2**53  # of an epoch
 
 
 class TrainingState:
@@ -71,23 +70,31 @@ class TrainingState:
             tensor.copy_(self.average[name])
             self.average[name].copy_(kept)
 
-    def resume(self, path: str | os.PathLike[str] | None, run: dict[str, Any]) -> None:
+    def resume(self, path: str | os.PathLike[str] | None, run: dict[str, Any], *, steps: int) -> None:
         """Take up a checkpoint, if there is one.
+
+        Args:
+            path: the file.
+            run: describes the run; that of the checkpoint may have had another number of epochs.
+            steps: of an epoch.
 
         Raises:
             CheckpointError: damaged, of another run, or made by somebody who did not know what it must hold.
         """
-        saved = load_checkpoint(path, run=run) if path is not None else None
+        saved = load_checkpoint(path) if path is not None else None
         if saved is None:
             return
         try:
-            self._take_up(saved)
+            require_part_of(saved, run, self.config, steps=steps, where=path)
+            self._take_up(saved, steps)
+        except CheckpointError:
+            raise
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: damaged, or not a checkpoint ({first_line(error)})") from None
 
-    def _take_up(self, saved: Checkpoint) -> None:
+    def _take_up(self, saved: Checkpoint, steps: int) -> None:
         values = saved.values
-        self.epoch, self.step = _counted(values["epoch"], self.config.epochs), _counted(values["step"], _MOST_STEPS)
+        self.epoch, self.step = counted(values["epoch"], self.config.epochs), counted(values["step"], steps - 1)
         self.train_loss = _numbers(values["train_loss"], self.epoch)
         self.validation_accuracy = _numbers(values["validation_accuracy"], self.epoch)
         _check_alike(saved.part("model"), self.model.state_dict())
@@ -119,7 +126,7 @@ class TrainingState:
                 "scaling": self.place.scaling(),
                 "optimizer": numbers,
             }
-            save_checkpoint(path, Checkpoint({**tensors, "loss": loss}, values), run=run)
+            save_checkpoint(path, Checkpoint(run, {**tensors, "loss": loss}, values))
         self.place.wait()
 
 
@@ -127,12 +134,6 @@ def _floats(model: nn.Module, *, copied: bool = False) -> dict[str, Tensor]:
     """Parameters and buffers that can be averaged."""
     found = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
     return {name: tensor.detach().clone() for name, tensor in found.items()} if copied else found
-
-
-def _counted(value: Any, most: int) -> int:
-    if type(value) is not int or not 0 <= value <= most:
-        raise ValueError(f"it counts {plain(value, limit=40)} of at most {most}")
-    return value
 
 
 def _numbers(values: Any, count: int) -> list[float]:
