@@ -1,4 +1,5 @@
 import json
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -19,6 +20,13 @@ class Outcome(NamedTuple):
         return json.loads(self.out)
 
 
+@pytest.fixture(autouse=True)
+def heard_again():
+    """The command line leaves its process deaf to Ctrl-C, since it ends there."""
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def nnmass(monkeypatch, capsys) -> Callable[..., Outcome]:
     """Runs the command line in this process."""
@@ -28,11 +36,10 @@ def nnmass(monkeypatch, capsys) -> Callable[..., Outcome]:
         monkeypatch.setattr(sys, "argv", ["nnmass", *map(str, arguments)])
         monkeypatch.setenv("COLUMNS", "160")
         capsys.readouterr()
-        try:
+        with pytest.raises(SystemExit) as ended:
             main()
-            code = 0
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = int(ended.value.code or 0)
         out, err = capsys.readouterr()
         assert "Traceback" not in err
         assert "internal fault" not in err

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nnmass.cli import main
+from nnmass.cli import app, main
 
 
 def run(monkeypatch, capsys, raised):
@@ -19,7 +19,7 @@ def run(monkeypatch, capsys, raised):
         raise raised
 
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    monkeypatch.setattr(sys.modules["nnmass.cli.app"], "app", fail)
+    monkeypatch.setattr(app, "app", fail)
     code = 0
     try:
         main()

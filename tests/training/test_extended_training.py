@@ -65,7 +65,8 @@ def test_a_run_whose_rates_depend_on_its_length_is_not_extended(run, name, tmp_p
     run(4, **REFUSED[name])
     before = (tmp_path / "run.pt").read_bytes()
     with pytest.raises(
-        CheckpointError, match=r"run\.pt: belongs to a run of 4 epochs, which the schedule .* than one of 6; remove it"
+        CheckpointError,
+        match=r"run\.pt: belongs to a run of 4 epochs, which the schedule .* than one of 6 epochs; remove it",
     ):
         run(6, **REFUSED[name])
     assert (tmp_path / "run.pt").read_bytes() == before

@@ -17,6 +17,7 @@ from nnmass.cli.compress import compress
 from nnmass.cli.design import design
 from nnmass.cli.export import export
 from nnmass.cli.fit import fit
+from nnmass.cli.interruption import EXIT_CODE, end, interrupted, leave
 from nnmass.cli.isometry import isometry
 from nnmass.cli.output import note
 from nnmass.cli.rank import rank
@@ -25,8 +26,6 @@ from nnmass.cli.sweep import sweep
 from nnmass.cli.train import train
 from nnmass.errors import NNMassError, RefusedError
 from nnmass.plain_text import one_line
-
-_INTERRUPTED = 130
 
 app = typer.Typer(
     name="nnmass",
@@ -46,8 +45,8 @@ def _commands(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-def main() -> None:
-    """Run the command line; a user's mistake is one line on standard error and exit code 1 or 2."""
+def run() -> NoReturn:
+    """Run a command and end the process; a user's mistake is one line on standard error and exit code 1 or 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show ± gets \xb1, not a traceback
@@ -63,16 +62,18 @@ def main() -> None:
         _fail(str(error), 1)
     except BrokenPipeError:  # whoever read the output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        end(1)
     except MemoryError:
         _fail("this machine has not enough memory for that", 1)
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     except Exception as error:
+        if interrupted():  # and somebody else's code made another error of it
+            leave()
         _report(error)
-    if code == _INTERRUPTED:
-        _fail("interrupted; what was finished is kept, and the same command goes on from there", code)
-    sys.exit(code)
+    if code == EXIT_CODE:
+        leave()
+    end(code)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -89,4 +90,4 @@ def _report(error: Exception) -> NoReturn:
 
 def _fail(message: str, code: int) -> NoReturn:
     print(f"nnmass: {one_line(message)}", file=sys.stderr)
-    sys.exit(code)
+    end(code)

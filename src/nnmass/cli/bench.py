@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nnmass.cli import options as o
+from nnmass.cli.interruption import keeps
 from nnmass.cli.output import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def bench(
     sizes, types = [size for size, _ in input_size or ()], [kind for _, kind in input_size or ()]
     where = conditions(engine, threads=threads, batch=batch or (sizes[0][0] if sizes else 1))
     opened = None if table is None else LatencyTable(table, where, create=True)
+    if opened is not None:
+        keeps(lambda: f"{table} keeps the blocks that are measured, and the same command goes on from there")
     if space is not None:
         assert opened is not None
         _fill(space, opened, seconds, as_json=as_json)

@@ -8,6 +8,7 @@ import typer
 
 from nnmass.cli import options as o
 from nnmass.cli.durations import note_long_training
+from nnmass.cli.interruption import keeps
 from nnmass.cli.output import note, print_json, print_table, progress_bar, say
 from nnmass.cli.unused import Given, Unused, refuse_unused
 
@@ -217,6 +218,7 @@ def compress(
             recipe=recipe,
         )
         store = RunStore(out / "runs.sqlite")
+        keeps(lambda: f"{store.path} keeps the runs that are finished, and the same command goes on from there")
         if verify:
             if seeds < FEWEST_SEEDS:
                 note(f"--seeds {seeds} gives means only: an interval and a verdict need {FEWEST_SEEDS} seeds")

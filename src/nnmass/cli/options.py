@@ -147,12 +147,12 @@ class UnusedOption(typer.BadParameter):
 
 def latency_table(path: Path | None, engine: str | None, *, other_device: bool) -> "LatencyTable | None":
     """Open a latency table; one of another device only on demand."""
+    if path is None:
+        return None
     from nnmass.errors import LatencyError
     from nnmass.latency import LatencyTable
     from nnmass.timing import conditions
 
-    if path is None:
-        return None
     here = conditions().device
     held = [
         found
@@ -169,12 +169,17 @@ def latency_table(path: Path | None, engine: str | None, *, other_device: bool) 
 
 def fill_missing(table: "LatencyTable | None", blocks: "Iterable[Block]") -> None:
     """Measure the blocks that a table of this machine lacks."""
+    from nnmass.cli.interruption import keeps
     from nnmass.cli.output import note, progress_bar
+
+    if table is None:
+        return
     from nnmass.timing import conditions, fill_table
 
     wanted = list(blocks)
-    if table is None or table.conditions.device != conditions().device or not (missing := table.missing(wanted)):
+    if table.conditions.device != conditions().device or not (missing := table.missing(wanted)):
         return
+    keeps(lambda: f"{table.path} keeps the blocks that are measured, and the same command goes on from there")
     note(f"{table.path}: {len(missing):,} blocks are not in it, and are measured now; that can take minutes")
     with progress_bar("latencies", unit="blocks") as progress:
         fill_table(table, wanted, progress=progress)

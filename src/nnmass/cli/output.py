@@ -1,13 +1,16 @@
 """What commands print: tables, JSON and progress bars."""
 
 import json
+import threading
+import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +19,9 @@ from nnmass.plain_text import one_line, plain
 console = Console()
 messages = Console(stderr=True)
 _UNBOUNDED = console.options.update(width=10_000)
+_BEAT = 1.0  # seconds
+_SHARE, _SOONEST, _LATEST = 0.1, 10.0, 60.0
+"""Between two lines on progress: a tenth of the time that is gone, within these bounds in seconds."""
 
 
 def print_json(value: Any) -> None:
@@ -74,9 +80,20 @@ def saying_what_is_left_out() -> Iterator[None]:
         note(message)
 
 
+class Progress(Protocol):
+    """Shows how far work is."""
+
+    def __call__(self, done: int, total: int, figures: str = "") -> None:
+        """Tell of finished work, and how it went."""
+
+
 @contextmanager
-def progress_bar(title: str, unit: str = "epochs") -> Iterator[Callable[[int, int], None]]:
-    """Show a bar with an estimate on standard error, if that is a terminal; yields a function of (done, total)."""
+def progress_bar(title: str, unit: str = "epochs") -> Iterator[Progress]:
+    """Show on standard error how far work is, with an estimate: a bar on a terminal, elsewhere lines."""
+    if not messages.is_terminal:
+        with _Lines(title, unit) as lines:
+            yield lines
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -86,9 +103,68 @@ def progress_bar(title: str, unit: str = "epochs") -> Iterator[Callable[[int, in
         TextColumn("gone, left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
+    with Bar(*columns, console=messages, transient=True) as bar:
         task = bar.add_task(plain(title), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def show(done: int, total: int, figures: str = "") -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
+
+
+class _Lines:
+    """Says how far work is: a line at once where there are figures, else now and then, whether it goes on or not."""
+
+    def __init__(self, title: str, unit: str) -> None:
+        self._title, self._unit = title, unit
+        self._done, self._total, self._at_first = 0, 0, 0
+        self._began = self._said = time.monotonic()
+        self._ended = threading.Event()
+        self._clock = threading.Thread(target=self._watch, daemon=True)
+
+    def __call__(self, done: int, total: int, figures: str = "") -> None:
+        if not self._total:
+            self._at_first = done  # what an interrupted call has left
+        self._done, self._total = done, total
+        if figures:
+            self._say(f"; {figures}")
+
+    def __enter__(self) -> "_Lines":
+        self._clock.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._clock.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_BEAT):
+            now = time.monotonic()
+            if now - self._said >= min(max((now - self._began) * _SHARE, _SOONEST), _LATEST):
+                self._say()
+
+    def _say(self, figures: str = "") -> None:
+        self._said = time.monotonic()
+        gone, new = self._said - self._began, self._done - self._at_first
+        left = (
+            f", about {_time(gone * (self._total - self._done) / new)} left"
+            if self._total > self._done and new > 0
+            else ""
+        )
+        far = f"{self._done:,} of {self._total:,} {self._unit}" if self._total else "not begun"
+        text = one_line(f"{self._title}: {far}, {_time(gone)} gone{left}{figures}")
+        messages.print(Text(text), soft_wrap=True)
+
+
+def _time(seconds: float) -> str:
+    """A time in the unit that fits.
+
+    Examples:
+        >>> _time(3.4), _time(240), _time(36_000)
+        ('3 s', '4 min', '10 h')
+    """
+    unit, length = ("s", 1) if seconds < 120 else ("min", 60) if seconds < 7200 else ("h", 3600)
+    return f"{seconds / length:,.0f} {unit}"
 
 
 def percent(value: float, digits: int = 2) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from nnmass.cli import experiments, image_experiments
 from nnmass.cli import options as o
+from nnmass.cli.interruption import keeps
 from nnmass.cli.output import print_json, print_table, say
 from nnmass.cli.request import Request
 
@@ -144,6 +145,7 @@ def reproduce(
         smoke=size is Scale.SMOKE,
     )
     atomic.require_writable(request.folder)
+    keeps(lambda: f"{request.folder} keeps what is finished, and the same command goes on from there")
     if on_images:
         outcome = image_experiments.run(experiment.value, request, size.value)
     else:

@@ -9,6 +9,7 @@ import typer
 
 from nnmass.cli import options as o
 from nnmass.cli.durations import note_long_training
+from nnmass.cli.interruption import keeps
 from nnmass.cli.output import print_json, progress_bar, say
 from nnmass.errors import first_line
 
@@ -55,6 +56,9 @@ def sweep(
 ) -> None:
     """Train a grid of specifications with several seeds; what the store already has is not trained again.
 
+    More seeds or networks are added to a store.  Runs of other --epochs are other runs, trained from the start, since
+    a store keeps no weights.
+
     Example: nnmass sweep --base examples/reference.json --vary depth=16,20 --vary max_skips=5,20,80 --store s.sqlite
     """
     from nnmass import atomic
@@ -87,6 +91,7 @@ def sweep(
     )
     opened = RunStore(store)
     note_long_training(specs, dataset, config, seeds=seeds)
+    keeps(lambda: f"{store} keeps the runs that are finished, and the same command goes on from there")
     with progress_bar(f"{len(specs)} networks × {seeds} seeds on {dataset.name}") as progress:
         runs = run_sweep(
             specs,

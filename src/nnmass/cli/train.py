@@ -1,5 +1,6 @@
 """``nnmass train``: one network."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,10 +9,12 @@ import typer
 
 from nnmass.cli import options as o
 from nnmass.cli.durations import note_long_training
-from nnmass.cli.output import percent, print_json, progress_bar, say
+from nnmass.cli.interruption import keeps
+from nnmass.cli.output import Progress, percent, print_json, progress_bar, say
 
 if TYPE_CHECKING:
     from nnmass.data import Data
+    from nnmass.training import Metrics
 
 
 def train(
@@ -41,6 +44,9 @@ def train(
     as_json: o.JsonOption = False,
 ) -> None:
     """Train the network of a specification; killed and called again, it goes on where it was.
+
+    Called again with more --epochs a finished run goes on too, where the schedule is constant: it ends as one of so
+    many epochs from the start.  With cosine the learning rates depend on the number of epochs; take another --out.
 
     Rows of metrics.jsonl say how each epoch went.  Started by accelerate launch -m nnmass train …, several GPUs share
     every batch.
@@ -83,26 +89,19 @@ def train(
     )
     note_long_training([loaded], dataset, config)
     metrics = Metrics(out, tensorboard=tensorboard)
-    bar = progress_bar(f"training on {dataset.name}") if is_first() else nullcontext(lambda done, total: None)
+    bar = progress_bar(f"training on {dataset.name}") if is_first() else nullcontext(lambda *_: None)
+    checkpoint = out / "checkpoint.safetensors"
     only = alone(out / ".claims", "trains in this folder") if is_first() else nullcontext()
     with only, metrics, bar as progress:
-        done = 0
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            progress(done, config.epochs)
-
-        progress(0, config.epochs)
         result = train_network(
             loaded,
             dataset,
             config,
             seed=seed,
-            checkpoint=out / "checkpoint.safetensors",
+            checkpoint=checkpoint,
             metrics=metrics,
             device=device,
-            progress=advance,
+            progress=_told(progress, metrics, checkpoint, config.epochs),
         )
     if not is_first():
         return
@@ -121,3 +120,34 @@ def train(
         f"test accuracy {percent(result.test_accuracy)}, validation {percent(result.validation_accuracy[-1])}, "
         f"training loss {result.train_loss[-1]:.4f}; written to {out}"
     )
+
+
+def _told(show: Progress, metrics: "Metrics", checkpoint: Path, epochs: int) -> Callable[[int], None]:
+    """Return what is told of finished epochs: it shows how each went, and knows what an interruption leaves."""
+    before, done = _written(checkpoint), 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        row = metrics.newest
+        show(
+            done,
+            epochs,
+            f"training loss {row['train_loss']:.4f}, validation accuracy {percent(row['validation_accuracy'])}"
+            if row
+            else "trained before",
+        )
+
+    keeps(lambda: _kept(checkpoint) if done or _written(checkpoint) != before else "")
+    if not before:
+        show(0, epochs)
+    return advance
+
+
+def _written(path: Path) -> int:
+    """When a file was written, as a number; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def _kept(checkpoint: Path) -> str:
+    return f"{checkpoint} holds what is trained, and the same command goes on from there"

@@ -42,16 +42,21 @@ def require_part_of(
     done, step = counted(saved.values["epoch"], before.epochs), counted(saved.values["step"], steps - 1)
     if (done, step) > (config.epochs, 0):
         raise CheckpointError(
-            f"{where}: is in epoch {done + bool(step)}, beyond the {config.epochs} that are asked for; remove it to start "
-            "afresh, or keep this run elsewhere"
+            f"{where}: is in epoch {done + bool(step)}, beyond the {config.epochs} that are asked for; remove it to "
+            "start afresh, or keep this run elsewhere"
         )
-    taken = islice(zip(learning_rates(before, steps=steps), learning_rates(config, steps=steps)), done * steps + step)
-    if any(earlier != now for earlier, now in taken):
+    taken = done * steps + step
+    rates = (islice(learning_rates(one, steps=steps), taken) for one in (before, config))
+    if any(earlier != now for earlier, now in zip(*rates, strict=True)):
         raise CheckpointError(
-            f"{where}: belongs to a run of {before.epochs} epochs, which the schedule {config.schedule} trains at other "
-            f"learning rates than one of {config.epochs}; remove it to start afresh, or keep this run elsewhere (with "
-            "the schedule constant a run can be extended)"
+            f"{where}: belongs to a run of {_epochs(before)}, which the schedule {config.schedule} trains at "
+            f"other learning rates than one of {_epochs(config)}; remove it to start afresh, or keep this run elsewhere "
+            "(with the schedule constant a run can be extended)"
         )
+
+
+def _epochs(config: TrainingConfig) -> str:
+    return f"{config.epochs} epoch{'s' if config.epochs > 1 else ''}"
 
 
 def counted(value: Any, most: int) -> int:

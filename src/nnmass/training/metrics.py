@@ -17,6 +17,9 @@ class Metrics:
 
     Rows of epochs that are trained again after an interruption are replaced.
 
+    Attributes:
+        newest: the row that was added last.
+
     Args:
         folder: made where it is missing.
         tensorboard: whether TensorBoard gets them too, into ``tensorboard`` of the folder.
@@ -27,6 +30,7 @@ class Metrics:
 
     def __init__(self, folder: str | os.PathLike[str], *, tensorboard: bool = False) -> None:
         self.path = Path(folder) / "metrics.jsonl"
+        self.newest: Row = {}
         self._writer: Any = None
         if tensorboard:
             import_library("tensorboard")
@@ -48,6 +52,7 @@ class Metrics:
 
     def add(self, row: Row) -> None:
         """Keep the row of an epoch; ``row["epoch"]`` counts from 1."""
+        self.newest = row
         kept = [earlier for earlier in self.rows() if earlier["epoch"] < row["epoch"]]
         atomic.write_text(self.path, "".join(json.dumps(one) + "\n" for one in [*kept, row]))
         if self._writer is not None:
