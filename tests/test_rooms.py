@@ -2,6 +2,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from nnmass import errors
 
 PACKAGE = Path(nnmass.__file__).parent
 FLOORS = (
+    "version",
+    "faces",
     "errors",
     "plain_text",
     "memory",
@@ -88,7 +91,23 @@ def test_imports_run_downward_only(name):
 
 
 def test_the_face_of_the_package_imports_no_room():
-    assert {path[0] for path in imports_of((PACKAGE / "__init__.py").read_text())} <= {"importlib", "typing"}
+    paths = {".".join(path[:2]) for path in imports_of((PACKAGE / "__init__.py").read_text())}
+    assert paths <= {"typing.TYPE_CHECKING", "nnmass.faces", "nnmass.version"}
+
+
+FACES = [name for name in names if "on_demand(" in (PACKAGE / name).read_text() and name.endswith("__init__.py")]
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_every_name_of_a_face_that_loads_on_demand_is_there(name):
+    package = import_module(".".join(["nnmass", *name.split("/")[:-1]]))
+    modules = {module.stem for module in (PACKAGE / name).parent.glob("*")}
+    assert not set(package.__all__) & modules, "a loaded module would hide the name"
+    assert set(package.__all__) <= set(dir(package)) | set(vars(package))
+    for own in package.__all__:
+        assert getattr(package, own) is not None
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'nothing'"):
+        _ = package.nothing
 
 
 @pytest.mark.parametrize(
@@ -130,7 +149,7 @@ def test_specifications_and_designs_load_no_pytorch():
     }
 
 
-@pytest.mark.parametrize("name", nnmass.__all__)
+@pytest.mark.parametrize("name", [name for name in nnmass.__all__ if name != "__version__"])
 def test_public_names_resolve(name):
     assert getattr(nnmass, name).__name__ == name
     assert name in dir(nnmass)

@@ -4,8 +4,10 @@ After Bhardwaj, Li and Marculescu, "How does topology influence gradient propaga
 networks with DenseNet-type skip connections?", CVPR 2021 (arXiv:1910.00780).
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from nnmass.faces import on_demand
+from nnmass.version import __version__
 
 if TYPE_CHECKING:
     from nnmass.architectures import (
@@ -61,6 +63,7 @@ __all__ = [
     "TrainingConfig",
     "WideResNet",
     "WideResNetSpace",
+    "__version__",
     "analyze",
     "average_degree",
     "cell_density",
@@ -79,47 +82,7 @@ __all__ = [
     "train",
 ]
 
-_ROOMS = {
-    "architectures": (
-        "CifarResNet",
-        "DenseCNN",
-        "DenseMLP",
-        "MobileNetV2",
-        "ResNet",
-        "Specification",
-        "WideResNet",
-        "load_spec",
-    ),
-    "data": ("load_data",),
-    "designing": (
-        "CifarResNetSpace",
-        "DenseCNNSpace",
-        "DenseMLPSpace",
-        "MobileNetV2Space",
-        "ResNetSpace",
-        "WideResNetSpace",
-        "compress",
-        "design",
-        "load_space",
-        "pareto_front",
-    ),
-    "latency": ("LatencyTable",),
-    "errors": ("NNMassError",),
-    "prediction": ("MassPredictor",),
-    "propagation": ("Initialisation", "expected_isometry", "isometry"),
-    "sweeps": ("RunStore", "run_sweep"),
-    "topology": ("Cell", "average_degree", "cell_density", "nn_mass", "num_skips", "possible_skips"),
-    "tracing": ("analyze",),
-    "training": ("TrainingConfig", "train"),
-}
-
-
-def __getattr__(name: str) -> object:
-    """Load a public name's room when it is first used, so that ``import nnmass`` costs next to nothing."""
-    for room, names in _ROOMS.items():
-        if name in names:
-            return getattr(import_module(f"nnmass.{room}"), name)
-    raise AttributeError(f"module 'nnmass' has no attribute {name!r}")
+__getattr__ = on_demand(__name__)
 
 
 def __dir__() -> list[str]:

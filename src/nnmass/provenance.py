@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-_PACKAGES = ("nnmass", "numpy", "scipy", "torch", "scikit-learn", "timm")
+from nnmass.version import __version__
+
+_PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "timm")
 
 
 def provenance(*, seed: int | None = None) -> dict[str, Any]:
@@ -16,15 +18,16 @@ def provenance(*, seed: int | None = None) -> dict[str, Any]:
     command = " ".join([os.path.basename(sys.argv[0]), *map(shlex.quote, sys.argv[1:])])
     return {
         "command": command,
-        "versions": {"python": platform.python_version()} | _versions(),
+        "versions": versions(),
         "seed": seed,
         "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Versions of nnmass, of Python and of the libraries that results depend on; none of them is loaded for it."""
+    found = {"python": platform.python_version(), "nnmass": __version__}
     for name in _PACKAGES:
         try:
             found[name] = version(name)

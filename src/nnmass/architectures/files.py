@@ -11,7 +11,8 @@ from nnmass.architectures.mobilenet_v2 import MobileNetV2
 from nnmass.architectures.resnet import ResNet
 from nnmass.architectures.specification import Specification
 from nnmass.architectures.wide_resnet import WideResNet
-from nnmass.errors import SpecificationError
+from nnmass.errors import InvalidValueError, SpecificationError
+from nnmass.topology import Projection
 
 FAMILIES: dict[str, type[Specification]] = {
     "DenseMLP": DenseMLP,
@@ -43,3 +44,33 @@ def spec_from_dict(values: Any, *, where: str = "specification") -> Specificatio
         SpecificationError: an unknown family or key, or a value out of range.
     """
     return family_from_dict(values, FAMILIES, where=where, error=SpecificationError)
+
+
+def is_specification(source: str) -> bool:
+    """Whether a source is the JSON file of a specification."""
+    return source.endswith(".json")
+
+
+def read_specification(
+    path: str, *, image_size: int | None = None, projection: Projection | None = None
+) -> Specification:
+    """Read a specification, with another image size or reading of projections if they are given.
+
+    Raises:
+        SpecificationError: no valid specification.
+        InvalidValueError: an image size for a specification that reads no images.
+    """
+    spec = load_spec(path)
+    if image_size is not None and "image_size" not in type(spec).model_fields:
+        raise InvalidValueError(f"{path}: a {spec.family} reads no images, so that it has no image size")
+    given = {"image_size": image_size, "projection": projection}
+    changes = {key: value for key, value in given.items() if value is not None}
+    if "projection" not in type(spec).model_fields:
+        changes.pop("projection", None)  # without projections both readings agree
+    return spec_from_dict(spec.model_dump(mode="json", exclude_none=True) | changes, where=path) if changes else spec
+
+
+def projection_of(spec: Specification) -> Projection:
+    """How a specification reads projections."""
+    reading: Projection = getattr(spec, "projection", "count")
+    return reading

@@ -34,15 +34,16 @@ def analyze(
 
     Example: nnmass analyze examples/reference.json --graph skips.svg
     """
+    from nnmass.architectures.files import is_specification, read_specification
     from nnmass.errors import RefusedError
-    from nnmass.tracing import analyze_source
-    from nnmass.tracing.from_source import is_specification, read_specification
 
     spec = report = None
     sizes, types = [size for size, _ in input_size or ()], [kind for _, kind in input_size or ()]
     if is_specification(model) and not input_size:
         spec = read_specification(model, image_size=image_size, projection=projection)
     if spec is None or by_layer or small_world or graph is not None:
+        from nnmass.tracing import analyze_source
+
         try:
             report = analyze_source(
                 model, input_sizes=sizes, dtypes=types or None, image_size=image_size, projection=projection

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -39,8 +39,26 @@ for command in (analyze, rank, isometry, compress, design, bench, export, train,
     app.command()(command)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from nnmass.provenance import versions
+
+        known = versions()
+        others = ", ".join(f"{name} {version}" for name, version in known.items() if name != "nnmass")
+        typer.echo(f"nnmass {known['nnmass']}, with {others}")
+        raise typer.Exit
+
+
 @app.callback(invoke_without_command=True)
-def _commands(context: typer.Context) -> None:
+def _commands(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the versions of nnmass and of what it uses."
+        ),
+    ] = False,
+) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

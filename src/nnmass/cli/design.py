@@ -146,10 +146,14 @@ def space_of(name: str) -> "Space":
 
 
 def _mass_of(source: str) -> float:
-    from nnmass.tracing import analyze_source
-    from nnmass.tracing.from_source import is_specification, read_specification
+    from nnmass.architectures.files import is_specification, read_specification
 
-    mass = read_specification(source).nn_mass if is_specification(source) else analyze_source(source).nn_mass
+    if is_specification(source):
+        mass = read_specification(source).nn_mass
+    else:
+        from nnmass.tracing import analyze_source
+
+        mass = analyze_source(source).nn_mass
     if mass == 0:
         raise typer.BadParameter(
             f"{source} has NN-Mass 0 (no skips): there is no mass to match", param_hint="--mass-of"

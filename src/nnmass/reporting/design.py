@@ -10,12 +10,10 @@ from matplotlib.figure import Figure
 from nnmass import atomic
 from nnmass.architectures import LinkedSpecification
 from nnmass.designing import Candidate, Design, Space, describe
-from nnmass.reporting.layer_graph import layer_graph_figure
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.style import COLOURS, QUANTITY_LABELS, figure, plain_log_ticks, plain_ticks, save
 from nnmass.reporting.tables import TextTable
 from nnmass.reporting.topology import topology_figure
-from nnmass.tracing import analyze
 
 _MOST_ROWS = 40
 _DECADE = 10
@@ -133,6 +131,9 @@ def write_design(design: Design, folder: str | os.PathLike[str], values: dict[st
         drawn = topology_figure([("design", spec)])
         caption = "Every dot is a layer, every arc a set of skip channels from one layer to a later one; seed 0."
     else:
+        from nnmass.reporting.layer_graph import layer_graph_figure
+        from nnmass.tracing import analyze
+
         drawn = layer_graph_figure(analyze(spec, name="design"))
         caption = "A bar per layer, an arc per shortcut, a box per block with its NN-Mass."
     save(drawn, target / "skips.png")

@@ -1,10 +1,12 @@
 """Tables as columns and rows of text, for the terminal and for pages."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from nnmass.experiments import Pair
 from nnmass.prediction import Comparison, Network
+
+if TYPE_CHECKING:
+    from nnmass.experiments import Pair
 
 TextTable: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
 
@@ -34,7 +36,7 @@ def _with_interval(value: float, interval: tuple[float, float]) -> str:
     return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
-def equal_mass_rows(pairs: Sequence[Pair], *, most: int = 10) -> TextTable:
+def equal_mass_rows(pairs: "Sequence[Pair]", *, most: int = 10) -> TextTable:
     """Pairs of networks of equal mass: depth, costs and accuracies of the cheap and of the dear one."""
     columns = ("depth", "NN-Mass", "params", "MACs", "accuracy", "against depth", "params", "MACs", "accuracy")
     rows = []

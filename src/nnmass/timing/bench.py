@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nnmass.architectures import Specification
+from nnmass.architectures.files import is_specification, read_specification
 from nnmass.errors import InvalidValueError, ModelError
 from nnmass.latency import Conditions, LatencyTable, Prediction, Timing, blocks_of
 from nnmass.memory import require_memory
@@ -21,7 +22,6 @@ from nnmass.timing.measure import SECONDS, Progress, fill_table, measure_latency
 from nnmass.timing.memory import peak_bytes
 from nnmass.timing.norms import settled
 from nnmass.tracing import load_model, recognise
-from nnmass.tracing.from_source import is_specification, read_specification
 from nnmass.tracing.input_types import InputType
 
 Shapes: TypeAlias = Sequence[tuple[int, ...]]

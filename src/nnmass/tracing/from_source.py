@@ -8,7 +8,8 @@ from contextlib import contextmanager, redirect_stdout
 import torch
 from torch import nn
 
-from nnmass.architectures import Specification, load_spec, spec_from_dict
+from nnmass.architectures import Specification
+from nnmass.architectures.files import is_specification, projection_of, read_specification
 from nnmass.errors import InvalidValueError, ModelError
 from nnmass.topology import Projection
 from nnmass.tracing.analysis import analyze
@@ -105,36 +106,6 @@ def specification_of(
             sizes = _checked(source, loaded.module, sizes)
         with _channels_told(assumed=image_size is not None and not input_sizes):
             return recognise(loaded.module, sizes, name=source, folded=source.endswith(".onnx"))
-
-
-def is_specification(source: str) -> bool:
-    """Whether a source is the JSON file of a specification."""
-    return source.endswith(".json")
-
-
-def read_specification(
-    path: str, *, image_size: int | None = None, projection: Projection | None = None
-) -> Specification:
-    """Read a specification, with another image size or reading of projections if they are given.
-
-    Raises:
-        SpecificationError: no valid specification.
-        InvalidValueError: an image size for a specification that reads no images.
-    """
-    spec = load_spec(path)
-    if image_size is not None and "image_size" not in type(spec).model_fields:
-        raise InvalidValueError(f"{path}: a {spec.family} reads no images, so that it has no image size")
-    given = {"image_size": image_size, "projection": projection}
-    changes = {key: value for key, value in given.items() if value is not None}
-    if "projection" not in type(spec).model_fields:
-        changes.pop("projection", None)  # without projections both readings agree
-    return spec_from_dict(spec.model_dump(mode="json", exclude_none=True) | changes, where=path) if changes else spec
-
-
-def projection_of(spec: Specification) -> Projection:
-    """How a specification reads projections."""
-    reading: Projection = getattr(spec, "projection", "count")
-    return reading
 
 
 def _checked(source: str, module: nn.Module, sizes: InputSizes | None) -> InputSizes:

@@ -50,8 +50,8 @@ def require_part_of(
     if any(earlier != now for earlier, now in zip(*rates, strict=True)):
         raise CheckpointError(
             f"{where}: belongs to a run of {_epochs(before)}, which the schedule {config.schedule} trains at "
-            f"other learning rates than one of {_epochs(config)}; remove it to start afresh, or keep this run elsewhere "
-            "(with the schedule constant a run can be extended)"
+            f"other learning rates than one of {_epochs(config)}; remove it to start afresh, or keep this run "
+            "elsewhere (with the schedule constant a run can be extended)"
         )
 
 
