@@ -150,7 +150,8 @@ def test_ctrl_c_in_a_sweep_keeps_what_is_finished_and_says_how_to_go_on(referenc
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines()[-1].startswith("nnmass: interrupted; what was finished is kept")
+    kept = f"{store} keeps the runs that are finished, and the same command goes on from there"
+    assert err.splitlines()[-1] == f"nnmass: interrupted; {kept}"
     assert "Traceback" not in err
     kept = len(RunStore(store).runs())
     assert 2 <= kept < 12
