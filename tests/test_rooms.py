@@ -16,6 +16,8 @@ FLOORS = (
     "faces",
     "errors",
     "plain_text",
+    "representation",
+    "validated",
     "memory",
     "files",
     "atomic",

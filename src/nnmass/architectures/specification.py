@@ -4,18 +4,18 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from nnmass import atomic
 from nnmass.architectures.costs import Costs
 from nnmass.errors import InvalidValueError, SpecificationError
 from nnmass.plain_text import plain
 from nnmass.topology import LARGEST, Cell, ResidualCell, check_links, draw_links
+from nnmass.validated import Validated
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,10 +42,8 @@ Links: TypeAlias = tuple[tuple[tuple[NonNegative, ...], ...], ...]
 PerCell = BeforeValidator(_tuple)
 
 
-class Specification(BaseModel, ABC):
+class Specification(Validated, ABC):
     """An immutable, validated network specification."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
 
     family: str
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from nnmass.data.labels import agreed_classes, whole_numbers
 from nnmass.errors import DataError
+from nnmass.representation import brief
 
 Inputs: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
@@ -27,6 +28,8 @@ class Split:
         inputs: float32 of any shape, or uint8 images (channels first); the first axis counts the samples.
         labels: int64, 0 ... num_classes-1.
     """
+
+    __repr__ = brief
 
     inputs: Inputs
     labels: Labels
@@ -56,6 +59,8 @@ class Dataset:
     Raises:
         DataError: an empty part, unequal lengths or shapes, NaN or infinity, a label out of range.
     """
+
+    __repr__ = brief
 
     name: str
     train: Split

@@ -23,6 +23,7 @@ from nnmass.data.image_files import ImageFiles
 from nnmass.data.images import open_image
 from nnmass.data.layouts import MAX_CORRUPT, check_image_size, find_images, refuse_too_many, require_pixels
 from nnmass.errors import DataError, ImageError, ResourceError, first_line
+from nnmass.representation import brief
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _ORDER, _IMAGE = 0, 1  # set the random numbers of orders and of images apart
@@ -36,6 +37,8 @@ class StreamPart:
         name: of the part.
         files: its encoded images.
     """
+
+    __repr__ = brief
 
     name: str
     files: ImageFiles
@@ -69,6 +72,8 @@ class ImageStream:
         jpeg_copy_of: as of a `Dataset`; a stream is not looked through for it.
         skipped: where unreadable images lie.
     """
+
+    __repr__ = brief
 
     name: str
     train: StreamPart

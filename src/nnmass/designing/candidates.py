@@ -8,6 +8,7 @@ from nnmass.designing.solver import Budgets, Certificate, Objective
 from nnmass.designing.spaces import Space
 from nnmass.errors import DomainError
 from nnmass.prediction import Prediction as AccuracyPrediction
+from nnmass.representation import brief
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Candidate:
         outside: how it reaches beyond the domain of the theory and of the fit; nothing where it lies within.
         certificate: whether it is proven that none is better of those that it was chosen from; None on a front.
     """
+
+    __repr__ = brief
 
     spec: Specification
     latency_ms: float | None
@@ -57,6 +60,8 @@ class Design:
         alternatives: the best of those unlike it, the best of those unlike both, and so on, each with its certificate.
         list_ends: why there are fewer alternatives than were asked for; nothing where there are as many.
     """
+
+    __repr__ = brief
 
     space: Space
     budgets: Budgets

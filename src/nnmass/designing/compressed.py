@@ -7,6 +7,7 @@ from nnmass.architectures import LinkedSpecification, MobileNetV2, Specification
 from nnmass.designing.domain import Domain
 from nnmass.designing.solver import NAMES, NEAR, Certificate, Objective
 from nnmass.designing.surroundings import wider_domain
+from nnmass.representation import brief
 
 _FAR_FROM_BUDGET = 0.9
 _FAR_FROM_REFERENCE = 0.5
@@ -29,6 +30,8 @@ class Compression:
         front: others of the same mass between the budget, or the reference, and the cheapest, the dearest first.
         front_finished: whether the time sufficed for all of them.
     """
+
+    __repr__ = brief
 
     reference: Specification
     spec: Specification

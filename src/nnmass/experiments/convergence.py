@@ -18,6 +18,7 @@ from nnmass.experiments.mlp_accuracy import DEPTHS, WIDTH
 from nnmass.experiments.spread import Spread, spread_of_means
 from nnmass.experiments.wording import sign, with_interval
 from nnmass.prediction import QUANTITIES, Estimate, QuantityFit, fit_quantities
+from nnmass.representation import brief
 from nnmass.sweeps import RunStore, StoredRun, SweepProgress, run_sweep
 from nnmass.training import TrainingConfig, default_config
 
@@ -34,6 +35,8 @@ class LossCurve:
         spec: the network, all of whose cells have one depth.
         losses: per seed the mean training loss (cross entropy, nats) within each epoch.
     """
+
+    __repr__ = brief
 
     target_mass: int
     spec: LinkedSpecification
@@ -94,6 +97,8 @@ class Convergence:
         at_equal_depth: by depth and measure, the spread between masses.
         fits: by measure and quantity, how well the quantity's logarithm explains that of the seed-mean loss.
     """
+
+    __repr__ = brief
 
     curves: tuple[LossCurve, ...]
     config: TrainingConfig

@@ -13,6 +13,7 @@ from nnmass.errors import FitError
 from nnmass.experiments.measured_difference import accuracy_interval
 from nnmass.experiments.wording import TOO_FEW_PAIRS, better, sign, with_interval
 from nnmass.prediction import QUANTITIES, Comparison, LogFit, Network, PairComparison, Sample, compare, compare_pairs
+from nnmass.representation import brief
 from nnmass.sweeps import RunStore, StoredRun, SweepProgress, run_sweep, seed_means
 from nnmass.training import TrainingConfig
 
@@ -22,6 +23,8 @@ _NAMES = {"nn_mass": "NN-Mass", "params": "parameters", "macs": "MACs"}
 @dataclass(frozen=True)
 class Pair:
     """Two networks of equal mass and very different cost."""
+
+    __repr__ = brief
 
     cheap: Network
     dear: Network
@@ -46,6 +49,8 @@ class ImageAccuracy:
         runs: networks × seeds.
         diverged: runs whose loss was not finite; they are in no mean.
     """
+
+    __repr__ = brief
 
     part: str
     comparison: Comparison

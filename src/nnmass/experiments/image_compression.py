@@ -10,6 +10,7 @@ from nnmass.designing import Compression, compress
 from nnmass.experiments.compression import Bar, measure_compression
 from nnmass.experiments.outcome import CompressionOutcome
 from nnmass.experiments.wording import measured_verdict
+from nnmass.representation import brief
 from nnmass.sweeps import RunStore, run_sweep
 from nnmass.training import TrainingConfig
 
@@ -23,6 +24,8 @@ class ImageCompression:
         keep_macs: largest share of the reference's MACs that was allowed.
         config: how both were trained.
     """
+
+    __repr__ = brief
 
     outcomes: tuple[CompressionOutcome, ...]
     keep_macs: float

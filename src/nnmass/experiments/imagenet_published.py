@@ -17,6 +17,7 @@ from nnmass.experiments.published_models import published_models
 from nnmass.experiments.published_rows import Analyser, AnalysisProgress, PublishedRow, analyse, published_rows
 from nnmass.experiments.recipe_groups import FEWEST_MODELS, RECIPE_GROUPS, RecipeGroup
 from nnmass.prediction import QUANTITIES, PairComparison, Ranking, Sample, compare_pairs, rank_quantities
+from nnmass.representation import brief
 
 PARTIAL = (("nn_mass", ("macs",)), ("nn_mass", ("params", "macs")), ("macs", ("nn_mass",)))
 """Partial correlations: what, and given what."""
@@ -32,6 +33,8 @@ class PublishedGroup:
         ranking: of those answered; None where they are fewer than six, or alike in a quantity.
         not_ranked: why there is none.
     """
+
+    __repr__ = brief
 
     recipe: RecipeGroup
     rows: tuple[PublishedRow, ...]
@@ -76,6 +79,8 @@ class ImagenetPublished:
         pooled: their ranking inside groups; architectures are resampled, with all their weights.
         pairs: of models of one group, equal in one quantity and far apart in another.
     """
+
+    __repr__ = brief
 
     groups: tuple[PublishedGroup, ...]
     ranked: tuple[PublishedRow, ...] = field(init=False)

@@ -14,6 +14,7 @@ from nnmass.experiments.image_networks import dense_cnn_of_mass
 from nnmass.experiments.isometry_analysis import Condition, conditions
 from nnmass.experiments.isometry_rows import RowProgress, evenly_spread, measure_rows
 from nnmass.experiments.mlp_accuracy import WIDTH
+from nnmass.representation import brief
 
 MLP_DEPTHS = (16, 20, 24, 28, 32, 48, 64)
 MLP_SKIPS = (2, 4, 7, 12, 20, 34, 58, 100)
@@ -41,6 +42,8 @@ class IsometryExperiment:
         inputs: how many.
         initialisations: networks per specification.
     """
+
+    __repr__ = brief
 
     conditions: tuple[Condition, ...]
     inputs: int

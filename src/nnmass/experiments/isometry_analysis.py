@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.experiments.isometry_rows import IsometryRow
+from nnmass.representation import brief
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -61,6 +62,8 @@ class Condition:
         theory: by measured figure.
         short_form: of the paper's short form, for the hidden layers.
     """
+
+    __repr__ = brief
 
     name: str
     rows: tuple[IsometryRow, ...]

@@ -8,6 +8,7 @@ import numpy as np
 from nnmass.architectures import DenseMLP
 from nnmass.data import Dataset
 from nnmass.prediction import Comparison, compare
+from nnmass.representation import brief
 from nnmass.sweeps import RunStore, SweepProgress, run_sweep, seed_means
 from nnmass.training import TrainingConfig, default_config
 
@@ -26,6 +27,8 @@ class MLPAccuracy:
         runs: networks × seeds.
         diverged: runs whose loss was not finite; they are in no mean.
     """
+
+    __repr__ = brief
 
     comparison: Comparison
     config: TrainingConfig

@@ -7,6 +7,7 @@ from nnmass.designing import Compression
 from nnmass.errors import ExtrapolationError
 from nnmass.experiments.measured_difference import MeasuredDifference
 from nnmass.prediction import Comparison, Prediction
+from nnmass.representation import brief
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class CompressionOutcome:
         predictions: by name (reference, compressed), the seed mean predicted from the mass.
         not_predicted: why a prediction is missing; empty otherwise.
     """
+
+    __repr__ = brief
 
     compression: Compression
     data: str = ""

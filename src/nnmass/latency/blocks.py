@@ -17,6 +17,7 @@ from nnmass.architectures import (
     WideResNet,
 )
 from nnmass.errors import InvalidValueError
+from nnmass.representation import brief
 
 KINDS: dict[str, tuple[str, ...]] = {
     "linear": ("inputs", "outputs", "skips", "first"),
@@ -50,6 +51,8 @@ class Block:
         >>> str(Block("dense_second", (0, 32, 16)))
         'dense_second(separable=0, width=32, side=16)'
     """
+
+    __repr__ = brief
 
     kind: str
     sizes: tuple[int, ...]

@@ -110,6 +110,9 @@ class LatencyTable:
         self.conditions = conditions
         self._read()
 
+    def __repr__(self) -> str:
+        return f"LatencyTable({plain(self.path, limit=200)!r}, {plain(self.conditions, limit=100)})"
+
     @staticmethod
     def held_by(path: str | os.PathLike[str]) -> list[Conditions]:
         """All conditions that a file has latencies of.

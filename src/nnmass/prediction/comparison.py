@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nnmass.errors import FitError
 from nnmass.prediction.predictor import LogFit, MassPredictor
+from nnmass.representation import brief
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -31,6 +32,8 @@ class Network:
         group: what may be left out as a whole, e.g. its depth.
     """
 
+    __repr__ = brief
+
     nn_mass: float
     params: int
     macs: int
@@ -51,6 +54,8 @@ class QuantityFit:
         r2_lead_interval: its 95 % percentile bootstrap, both fitted to the same resampled networks.
         group_errors: per group the root mean square error of predicting it from the other groups' line.
     """
+
+    __repr__ = brief
 
     fit: LogFit
     r2_interval: tuple[float, float]
@@ -92,6 +97,8 @@ class Comparison:
         networks: what was fitted.
         left_out: networks of mass 0, whose logarithm does not exist; they are left out of every fit.
     """
+
+    __repr__ = brief
 
     fits: dict[str, QuantityFit]
     networks: tuple[Network, ...]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nnmass.prediction.association import WithinGroups
 from nnmass.prediction.ranking import RESAMPLES, Sample
 from nnmass.prediction.resampling import FEWEST_UNITS, Estimate, resample_counts
+from nnmass.representation import brief
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -31,6 +32,8 @@ class EqualPairs:
         gains: by other quantity, over the pairs far apart in it: the outcome of the one that has more of it minus that
             of the one that has less, mean; None where fewer than `FEWEST_UNITS` such pairs share no unit.
     """
+
+    __repr__ = brief
 
     pairs: tuple[tuple[int, int], ...]
     difference: Estimate | None
@@ -55,6 +58,8 @@ class PairComparison:
         leads: by rival, the mean absolute difference at equal first quantity minus that at equal rival, on the same
             resamples: negative where the first quantity says more.
     """
+
+    __repr__ = brief
 
     equal: dict[str, EqualPairs]
     every: Estimate

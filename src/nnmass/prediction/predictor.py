@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from nnmass.errors import ExtrapolationError, FitError, InvalidValueError
+from nnmass.representation import brief
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -38,6 +39,8 @@ class LogFit:
         n: points.
         range: smallest and largest value that was fitted.
     """
+
+    __repr__ = brief
 
     quantity: str
     slope: float
@@ -141,6 +144,8 @@ class MassPredictor(LogFit):
         >>> round(fit.r2, 3), round(fit.predict(30).mean, 3)
         (0.994, 0.877)
     """
+
+    __repr__ = brief
 
 
 def _checked(

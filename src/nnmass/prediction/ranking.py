@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nnmass.errors import FitError
 from nnmass.prediction.association import WithinGroups
 from nnmass.prediction.resampling import Estimate, resample_counts
+from nnmass.representation import brief
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -33,6 +34,8 @@ class Sample:
         FitError: unequal lengths, values that are not finite or not positive, a group of fewer than four networks, a
             quantity or an outcome that is the same in all networks of each group.
     """
+
+    __repr__ = brief
 
     quantities: Mapping[str, FloatArray]
     outcome: FloatArray
@@ -78,6 +81,8 @@ class Ranking:
             with the outcome; None where what is given leaves nothing of the quantity or of the outcome, in the sample
             or in most resamples.
     """
+
+    __repr__ = brief
 
     n: int
     units: int

@@ -15,6 +15,7 @@ from nnmass.propagation.theory.activations import ACTIVATIONS
 from nnmass.propagation.theory.columns import Columns
 from nnmass.propagation.theory.expected import expected_isometry
 from nnmass.propagation.theory.layer import Weights, expected_layer
+from nnmass.representation import brief
 
 LOW, HIGH = 0.5, 2.0
 """Mean singular values beyond which a layer is said to shrink or to enlarge gradients."""
@@ -35,6 +36,8 @@ class Mend:
         spec: the changed specification; None where no specification says it (a norm in a DenseMLP).
         init: the initialisation after it.
     """
+
+    __repr__ = brief
 
     change: str
     nn_mass: float

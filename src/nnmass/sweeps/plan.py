@@ -11,6 +11,7 @@ from typing import Any
 
 from nnmass.architectures import Specification, spec_from_dict
 from nnmass.errors import InvalidValueError
+from nnmass.representation import brief
 from nnmass.training import TrainingConfig
 
 _MOST = 100_000
@@ -26,6 +27,8 @@ class Run:
         data: what it is trained on: the data set's name and source.
         config: how.
     """
+
+    __repr__ = brief
 
     spec: Specification
     seed: int

@@ -20,6 +20,7 @@ from nnmass.architectures import CifarResNet, DenseCNN, DenseMLP, Specification,
 from nnmass.database import Database
 from nnmass.errors import InvalidValueError, SpecificationError, StoreError, first_line
 from nnmass.plain_text import plain
+from nnmass.representation import brief
 
 _APPLICATION = 0x6E6E6D61  # "nnma", in the header of the file
 _VERSION = 1
@@ -70,6 +71,8 @@ class StoredRun:
         answers: (test samples,) whether each is classified rightly, in the order of the test part; None where that is
             not known, and in rows that are read from a store, see `RunStore.answers`.
     """
+
+    __repr__ = brief
 
     key: str
     family: str
@@ -125,6 +128,9 @@ class RunStore:
             on_demand=[_ANSWERS],
         )
         self.path = self._database.path
+
+    def __repr__(self) -> str:
+        return f"RunStore({plain(self.path, limit=200)!r})"
 
     def add(self, runs: Iterable[StoredRun]) -> None:
         """Add runs in one transaction; those that are there already stay as they are."""

@@ -16,6 +16,7 @@ from nnmass.architectures.files import is_specification, read_specification
 from nnmass.errors import InvalidValueError, ModelError
 from nnmass.latency import Conditions, LatencyTable, Prediction, Timing, blocks_of
 from nnmass.memory import require_memory
+from nnmass.representation import brief
 from nnmass.timing.engines import evaluation
 from nnmass.timing.inputs import random_inputs
 from nnmass.timing.measure import SECONDS, Progress, fill_table, measure_latency, yardstick_of
@@ -42,6 +43,8 @@ class Bench:
             aside; None with another engine.
         activation_bytes: the same in closed form (`Specification.activation_bytes`); None for a network of no family.
     """
+
+    __repr__ = brief
 
     name: str
     conditions: Conditions

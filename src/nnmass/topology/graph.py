@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.errors import InvalidValueError, ResourceError
+from nnmass.representation import brief
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -66,6 +67,8 @@ class Channels:
         >>> channels.runs
         ((1, 0, 4), (2, 0, 2))
     """
+
+    __repr__ = brief
 
     firsts: Codes
     lengths: Codes
@@ -127,6 +130,8 @@ class Operand:
         upsampled: where the map was enlarged on its way, else None.
     """
 
+    __repr__ = brief
+
     channels: Channels
     linear: bool = True
     upsampled: str | None = None
@@ -148,6 +153,8 @@ class Node:
         macs: multiply-accumulates.
         grid: what nodes of one resolution have in common, and no others; the resolution itself if not given.
     """
+
+    __repr__ = brief
 
     name: str
     kind: Kind
@@ -205,6 +212,8 @@ class LayerGraph:
         InvalidValueError: a node reads what is not before it or channels that are not there; a layer does not have one
             operand, or a sum terms of its width; the output is not last.
     """
+
+    __repr__ = brief
 
     nodes: tuple[Node, ...] = field(repr=False)
 

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Literal
 
 from nnmass.errors import InvalidValueError
+from nnmass.representation import brief
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class GraphCell:
         >>> block.density, block.nn_mass
         (1.0, 128.0)
     """
+
+    __repr__ = brief
 
     entry: str
     exit: str

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnmass.errors import InvalidValueError
+from nnmass.representation import brief
 from nnmass.topology.cell import whole_numbers
 
 
@@ -32,6 +33,8 @@ class ResidualCell:
         >>> bottleneck.density, bottleneck.nn_mass  # 256 of 2 * 256 + 64
         (0.4444444444444444, 170.66666666666666)
     """
+
+    __repr__ = brief
 
     widths: tuple[int, ...]
     shortcut: bool = True

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from torch import nn
 
+from nnmass.representation import brief
 from nnmass.tracing.input_types import InputType
 
 InputSizes: TypeAlias = tuple[tuple[int, ...], ...]
@@ -21,6 +22,8 @@ class LoadedModel:
         input_sizes: the sizes of its inputs, where its source knows them; None: they must be given.
         input_types: the types of its inputs, likewise.
     """
+
+    __repr__ = brief
 
     name: str
     module: nn.Module

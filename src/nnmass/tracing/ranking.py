@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from nnmass.errors import NNMassError, RefusedError, first_line
 from nnmass.plain_text import plain
 from nnmass.processes import Died, cores, in_processes, number_of_workers
+from nnmass.representation import brief
 from nnmass.topology import Projection
 from nnmass.tracing.from_source import analyze_source
 from nnmass.tracing.published import PublishedAccuracies
@@ -45,6 +46,8 @@ class RankedModel:
         weights: whose accuracy that is.
         top1_image_size: height of the images on which it was measured.
     """
+
+    __repr__ = brief
 
     model: str
     outcome: Outcome

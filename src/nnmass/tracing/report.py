@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from nnmass.representation import brief
 from nnmass.topology import GraphCell, LayerGraph, Node
 
 Outcome = Literal["answered", "uninformative"]
@@ -49,6 +50,8 @@ class Report:
         projection: whether the skips of projections were counted.
         input_types: types of the inputs, ``"float32"`` or ``"int64"``.
     """
+
+    __repr__ = brief
 
     name: str
     input_sizes: tuple[tuple[int, ...], ...]

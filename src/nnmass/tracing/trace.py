@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from nnmass.errors import InvalidValueError, ModelError, NNMassError, RefusedError, first_line
 from nnmass.plain_text import plain
+from nnmass.representation import brief
 from nnmass.topology.graph import LayerGraph, Node
 from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath, borrowed
@@ -40,6 +41,8 @@ class Trace:
         uncounted: operators whose cost is not known, by the modules that run them.
         input_types: types of the inputs.
     """
+
+    __repr__ = brief
 
     graph: LayerGraph
     params: int

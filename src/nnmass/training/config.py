@@ -2,16 +2,17 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from nnmass.architectures import DenseMLP, Specification, explain
 from nnmass.data import Data, ImageStream
 from nnmass.errors import InvalidValueError
+from nnmass.validated import Validated
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-class TrainingConfig(BaseModel):
+class TrainingConfig(Validated):
     """Everything that training depends on besides the specification, the data and the seed.
 
     Attributes:
@@ -40,9 +41,12 @@ class TrainingConfig(BaseModel):
 
     Raises:
         InvalidValueError: a value out of range.
-    """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Examples:
+        >>> config = TrainingConfig(epochs=5, optimizer="sgd", learning_rate=0.1, schedule="cosine")
+        >>> config.epochs, config.batch_size, config.momentum
+        (5, 64, 0.9)
+    """
 
     epochs: int = Field(default=30, ge=1, le=10**6)
     batch_size: int = Field(default=64, ge=1, le=2**31 - 1)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nnmass.architectures import Specification
 from nnmass.networks import Network
+from nnmass.representation import brief
 from nnmass.training.config import TrainingConfig
 
 
@@ -26,6 +27,8 @@ class TrainingResult:
         answers: (test samples,) whether the network classifies each rightly, in the order of the test part.
         model: the network, in evaluation mode.
     """
+
+    __repr__ = brief
 
     spec: Specification
     seed: int

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from nnmass.architectures import InvertedResidualShape, MobileNetV2, Specification
 from nnmass.architectures.costs import halved
@@ -18,6 +18,7 @@ from nnmass.designing.spaces.limits import MOST_CELLS, limit_counts, limit_optio
 from nnmass.designing.spaces.residual import Piece, Stage, stage_level, stage_rows
 from nnmass.designing.spaces.space import Choices, Factors, Space, span
 from nnmass.latency import Block, LatencyTable, block, inverted_residual_block
+from nnmass.validated import Validated
 
 EXPANSIONS = (3.0, 4.0, 5.0, 6.0)
 """Expansions of the default space; the domain of the theory ends with them."""
@@ -25,7 +26,7 @@ MOST_REPEATS = 6
 """Most blocks of a stage within the domain of the theory; the published network has up to four."""
 
 
-class StageSpace(BaseModel):
+class StageSpace(Validated):
     """Choices for one stage of a MobileNetV2.
 
     Attributes:
@@ -34,8 +35,6 @@ class StageSpace(BaseModel):
         repeats: blocks, to choose from.
         stride: of the first block.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     expansion: Factors
     channels: Choices

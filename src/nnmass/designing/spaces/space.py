@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from nnmass import atomic
 from nnmass.architectures import Specification, explain
@@ -17,6 +17,7 @@ from nnmass.designing.spaces.limits import limit_choices
 from nnmass.errors import SpaceError
 from nnmass.latency import Block, LatencyTable
 from nnmass.topology import LARGEST
+from nnmass.validated import Validated
 
 
 def _listed(value: object) -> object:
@@ -55,10 +56,8 @@ Factors: TypeAlias = Annotated[
 """Numbers to choose from."""
 
 
-class Space(BaseModel, ABC):
+class Space(Validated, ABC):
     """An immutable, validated set of specifications of one family to choose from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: str
 

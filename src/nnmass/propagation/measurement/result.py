@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.propagation.measurement.recording import Skipped
+from nnmass.representation import brief
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -36,6 +37,8 @@ class LayerIsometry:
         error: standard error of the mean by probes and steps of Lanczos; 0 where every singular value is there.
         forwards: applications of the layer, or of its transpose, to one input, for one network; 0 where none was made.
     """
+
+    __repr__ = brief
 
     name: str
     hidden: bool
@@ -133,6 +136,8 @@ class Isometry:
         initialisations: how many networks; 1 for a model as it is.
         init: the initialisation; ``"as given"`` for a model as it is.
     """
+
+    __repr__ = brief
 
     layers: tuple[LayerIsometry, ...]
     skipped: tuple[Skipped, ...]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.propagation.theory.random_matrix import masked_orthogonal_density, singular_value_density
+from nnmass.representation import brief
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -81,6 +82,8 @@ class ExpectedIsometry:
         initialisation: as ``str(Initialisation)``.
         activation: whose slope is corrected for.
     """
+
+    __repr__ = brief
 
     layers: tuple[ExpectedLayer, ...]
     short_form: float | None
