@@ -61,3 +61,18 @@ def test_a_store_takes_more(nnmass, reference, tmp_path, more, runs):
     assert RunStore(store).runs()[:4] == before
     assert len(RunStore(store).runs()) == runs
     assert set(again["keys"]) <= {run.key for run in RunStore(store).runs()}
+
+
+def test_a_folder_of_compress_takes_other_budgets_and_epochs(nnmass, tmp_path):
+    path = DenseCNN(widths=(4,), depth=12, max_skips=8, image_size=8, in_channels=1).to_json(tmp_path / "cnn.json")
+    out = tmp_path / "out"
+    options = ("compress", path, "--data", "digits", "--verify", "--seeds", 2, "--workers", 1, "--out", out)
+    for further in (("--keep-macs", 0.8, "--epochs", 1), ("--keep-macs", 0.8, "--epochs", 2)):
+        assert nnmass(*options, *further).code == 0
+    runs = RunStore(out / "runs.sqlite").runs()
+    assert len(runs) == 8
+    again = nnmass(*options, "--keep-macs", 0.8, "--epochs", 1, "--json")
+    assert again.code == 0
+    assert again.json()["verification"]["seeds"] == 2
+    assert nnmass(*options, "--keep-macs", 0.95, "--epochs", 1).code == 0
+    assert RunStore(out / "runs.sqlite").runs()[:8] == runs

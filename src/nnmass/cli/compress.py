@@ -223,8 +223,7 @@ def compress(
             if seeds < FEWEST_SEEDS:
                 note(f"--seeds {seeds} gives means only: an interval and a verdict need {FEWEST_SEEDS} seeds")
             note_long_training([spec, compression.spec], dataset, config, seeds=seeds)
-            checkpoint = out / "checkpoint.safetensors"
-            model = train_compressed(compression, dataset, store, config, progress_bar, checkpoint=checkpoint)
+            model = train_compressed(compression, dataset, store, config, progress_bar, checkpoints=out)
             weights = f"trained on {dataset.name}, seed 0"
         outcome = measure_compression(
             compression,

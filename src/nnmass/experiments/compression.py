@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from nnmass.architectures import DenseMLP
 from nnmass.data import Data
@@ -13,6 +14,8 @@ from nnmass.experiments.verification import verify as compare_both
 from nnmass.networks import Network
 from nnmass.sweeps import Run, RunStore, SweepProgress, data_label, stored_run
 from nnmass.training import TrainingConfig, train
+
+_KEY = 12  # characters of a run's key, in the name of its checkpoint
 
 Bar = Callable[[str], AbstractContextManager[SweepProgress]]
 """Given a title, shows progress while the context lasts."""
@@ -72,7 +75,7 @@ def train_compressed(
     config: TrainingConfig,
     bar: Bar,
     *,
-    checkpoint: str | os.PathLike[str],
+    checkpoints: str | os.PathLike[str],
 ) -> Network:
     """Train the compressed network with seed 0 to keep its weights; its row goes to the store.
 
@@ -82,8 +85,10 @@ def train_compressed(
         store: takes the row, so that a verification does not train this seed again.
         config: how.
         bar: shows progress.
-        checkpoint: file to resume from.
+        checkpoints: folder of the files to resume from, one per run.
     """
+    run = Run(compression.spec, 0, data_label(data), config)
+    kept = Path(checkpoints) / f"checkpoint-{run.key[:_KEY]}.safetensors"
     with bar("compressed network, seed 0") as progress:
         done = 0
 
@@ -92,8 +97,7 @@ def train_compressed(
             done += epochs
             progress(done, config.epochs)
 
-        result = train(compression.spec, data, config, seed=0, checkpoint=checkpoint, progress=advance)
-    run = Run(compression.spec, 0, data_label(data), config)
+        result = train(compression.spec, data, config, seed=0, checkpoint=kept, progress=advance)
     figures = result.train_loss, result.validation_accuracy[-1], result.test_accuracy, result.answers
     store.add([stored_run(run, *figures)])
     return result.model
