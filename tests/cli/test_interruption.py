@@ -108,7 +108,7 @@ def test_training_goes_on_from_what_is_kept(nnmass, reference, tmp_path):
         process.send_signal(signal.SIGINT)
         said = process.stderr.read().splitlines()
     assert process.returncode == 130
-    assert first.startswith("training on digits: 1 of 100,000 epochs, ")
+    assert first.startswith("note: training on digits: 1 of 100,000 epochs, ")
     assert (
         said[-1] == f"nnmass: interrupted; {checkpoint} holds what is trained, and the same command goes on from there"
     )
@@ -116,7 +116,7 @@ def test_training_goes_on_from_what_is_kept(nnmass, reference, tmp_path):
     again = nnmass("train", reference, "--epochs", done + 1, "--out", out)
     assert again.code == 0
     lines = again.err.splitlines()
-    assert lines[0].startswith(f"training on digits: {done} of {done + 1} epochs")
+    assert lines[0].startswith(f"note: training on digits: {done} of {done + 1} epochs")
     assert lines[0].endswith("; trained before")
     assert len(lines) == 2
 

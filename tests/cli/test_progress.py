@@ -9,7 +9,7 @@ import pytest
 from nnmass.cli import output
 
 LINE = re.compile(
-    r"training on digits: (\d) of 3 epochs, \d+ s gone(?:, about \d+ s left)?; "
+    r"note: training on digits: (\d) of 3 epochs, \d+ s gone(?:, about \d+ s left)?; "
     r"training loss \d\.\d{4}, validation accuracy \d+\.\d\d %"
 )
 
@@ -53,7 +53,7 @@ def test_other_long_work_says_now_and_then_how_far_it_is(nnmass, reference, tmp_
     json.loads(result.out)
     lines = result.err.splitlines()
     assert lines
-    assert all(re.search(r": (\d[\d,]* of \d[\d,]* \w+|not begun), \d+ s gone", line) for line in lines)
+    assert all(re.search(r"^note: .*: (\d[\d,]* of \d[\d,]* \w+|not begun), \d+ s gone", line) for line in lines)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -65,9 +65,9 @@ def test_work_that_does_not_go_on_is_told_too(capsys):
         progress(4, 8)
         time.sleep(0.3)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == r"stuck\x1b[2J: not begun, 0 s gone"
-    assert r"stuck\x1b[2J: 2 of 8 networks, 0 s gone" in lines
-    assert lines[-1].startswith(r"stuck\x1b[2J: 4 of 8 networks, 1 s gone, about ")
+    assert lines[0] == r"note: stuck\x1b[2J: not begun, 0 s gone"
+    assert r"note: stuck\x1b[2J: 2 of 8 networks, 0 s gone" in lines
+    assert lines[-1].startswith(r"note: stuck\x1b[2J: 4 of 8 networks, 1 s gone, about ")
 
 
 def test_short_work_is_quiet(nnmass, reference):

@@ -152,8 +152,7 @@ class _Lines:
             else ""
         )
         far = f"{self._done:,} of {self._total:,} {self._unit}" if self._total else "not begun"
-        text = one_line(f"{self._title}: {far}, {_time(gone)} gone{left}{figures}")
-        messages.print(Text(text), soft_wrap=True)
+        note(f"{self._title}: {far}, {_time(gone)} gone{left}{figures}")
 
 
 def _time(seconds: float) -> str:
