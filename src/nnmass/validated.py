@@ -1,6 +1,7 @@
 """Models that pydantic validates, with a help text and a representation that a person can read."""
 
 import inspect
+from abc import ABC
 from collections.abc import Sequence
 from functools import cached_property
 from types import NoneType, UnionType
@@ -25,7 +26,7 @@ class _Readable(ModelMetaclass):
     """The class of such models: ``dir`` of one, and so ``help``, lists what nnmass defines, and not pydantic's own."""
 
     def __dir__(self) -> list[str]:
-        own = [base for base in self.__mro__ if base.__module__.startswith("nnmass.") and base is not Validated]
+        own = [base for base in self.__mro__ if base not in (*BaseModel.__mro__, ABC, Validated)]
         names = {name for base in own for name in vars(base) if not name.startswith("_") and name != "model_config"}
         return sorted(names)
 

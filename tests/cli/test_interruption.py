@@ -1,5 +1,6 @@
 """Ctrl-C at any time, to all processes of a command as a terminal sends it: one line, which is true."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,9 +76,11 @@ def test_a_command_that_is_loading_has_finished_nothing(interrupted, tmp_path, c
 
 @pytest.mark.parametrize("command", ["analyze", "isometry", "design", "bench", "export"])
 def test_a_command_that_keeps_nothing_says_so(interrupted, tmp_path, command):
-    code, said = interrupted(COMMANDS[command], 2)
-    if code == 0:
-        pytest.skip("this machine was faster")
+    for moment in (2, 1.5, 1, 0.5, 0.2):  # the first at which this machine was not faster
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        code, said = interrupted(COMMANDS[command], moment)
+        if code:
+            break
     assert (code, said[-1]) == (130, NOTHING)
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
