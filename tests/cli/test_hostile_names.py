@@ -145,5 +145,7 @@ def test_data_and_folders_of_names_that_are_no_text(nnmass, reference, tmp_path)
         ("train", reference, *data, "--out", folder / "out"),
     ):
         done = nnmass(*arguments)
-        assert (done.code, done.err) == (0, "")
+        assert done.code == 0, done.err
+        assert all(line.startswith(r"note: training on m\udcfe: 1 of 1 epochs, ") for line in done.err.splitlines())
         assert shown(done.out)
+        assert not done.err or shown(done.err)
