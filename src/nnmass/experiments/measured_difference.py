@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
 from nnmass.errors import InvalidValueError
+from nnmass.representation import brief
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Interval: TypeAlias = tuple[float, float]
@@ -30,6 +31,8 @@ class Measured:
         test_samples: how many samples each was measured on.
         chance: the accuracy of a network that names the test part's largest class throughout.
     """
+
+    __repr__ = brief
 
     accuracies: tuple[float, ...]
     test_samples: int
@@ -94,6 +97,8 @@ class MeasuredDifference:
     Raises:
         InvalidValueError: other numbers of seeds or test samples, or none.
     """
+
+    __repr__ = brief
 
     reference: Measured
     compressed: Measured
