@@ -146,7 +146,7 @@ def timed(generator: np.random.Generator, folder: Path) -> tuple[Space, FloatArr
     for piece in sorted({piece for spec in specs for piece in blocks_of(spec)}):
         ms = float(generator.uniform(0.1, 3.0))
         table.add(piece, Timing(ms, ms, ms, ms, 1))
-    rows = [[spec.nn_mass, spec.params, spec.macs, table.predict(spec).total_ms] for spec in specs]
+    rows = [[spec.nn_mass, spec.params, spec.macs, table.predict(spec).latency.ms] for spec in specs]
     return space, np.array(rows), table
 
 

@@ -89,6 +89,18 @@ def latency_errors(read: Callable[[str], Any]) -> str:
     return table(("networks of", "networks", "median error", "largest error", "blocks measured"), rows)
 
 
+def two_tables(result: Any) -> str:
+    """What designs by pairs of latency tables of one machine came to."""
+    rows = []
+    for kind, says in (("mass", "largest NN-Mass within a budget"), ("latency", "least latency of an NN-Mass")):
+        own = [pair for pair in result["pairs"] if pair["asked"].startswith(kind)]
+        counts = [sum(pair["outcome"] == name for pair in own) for name in result["outcomes"]]
+        differ = sum(pair["estimates_differ"] for pair in own)
+        rows.append((says, f"{len(own)}", *(f"{count}" for count in counts), f"{differ}"))
+    columns = ("asked for", "pairs of answers", *result["outcomes"], "would differ without bounds")
+    return table(columns, rows)
+
+
 def activation_memory(result: Any) -> str:
     """Bytes held in PyTorch, relative to the closed form."""
     rows = []

@@ -313,6 +313,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "design-speed": filled_from("benchmarks/design_speed.json", design_tables.speed),
     "design-peers": filled_from("benchmarks/design_peers.json", design_tables.peers),
     "latency-errors": lambda: design_tables.latency_errors(_read),
+    "two-latency-tables": filled_from("benchmarks/two_latency_tables.json", design_tables.two_tables),
     "activation-memory": filled_from("benchmarks/latency_table_eager.json", design_tables.activation_memory),
     "cnn-cifar10-fits": filled_from("cnn-cifar10-small/summary.json", image_tables.fits),
     "cnn-cifar10-pairs": filled_from("cnn-cifar10-small/summary.json", image_tables.pairs),

@@ -92,7 +92,8 @@ def test_what_is_not_steady_says_so(nnmass, spec, tmp_path, monkeypatch):
     table = tmp_path / "latency.sqlite"
     monkeypatch.setattr("nnmass.timing.yardstick._SPREAD", 0.0)
     monkeypatch.setattr("nnmass.timing.yardstick._AGREEMENT", 10.0)
-    monkeypatch.setattr("nnmass.timing.yardstick._CORRECTION", 1e9)
+    monkeypatch.setattr("nnmass.timing.yardstick.LARGEST_CORRECTION", 1e9)
+    monkeypatch.setattr("nnmass.latency.times._WIDE", 0.0)
     result = nnmass("bench", spec, *QUICK, "--table", table)
     assert "not steady: the middle 80 % of its times spread by a factor of" in result.out
     assert "5 of its 5 blocks were not steady" in result.out

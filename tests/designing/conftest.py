@@ -152,16 +152,17 @@ def within(spec: Specification, density: float) -> bool:
 
 @pytest.fixture(scope="session")
 def latency_of(tmp_path_factory):
-    """Makes a latency table of random milliseconds that covers a space."""
+    """Makes a latency table of random milliseconds that covers a space, exact or with bounds."""
 
-    def make(space: Space, seed: int = 0) -> LatencyTable:
+    def make(space: Space, seed: int = 0, *, spread: float = 0.0) -> LatencyTable:
         generator = np.random.default_rng(seed)
         path = tmp_path_factory.mktemp("latency") / "table.sqlite"
         table = LatencyTable(path, Conditions("some device", "eager", 1, 1, "1"), create=True)
         wanted = {piece for spec in members(space) for piece in blocks_of(spec)}
         for piece in sorted(wanted):
             ms = float(generator.uniform(0.1, 2.0))
-            table.add(piece, Timing(ms, ms, ms, ms, 5))
+            low, high = (1 + sign * spread * generator.uniform() for sign in (-1, 1))
+            table.add(piece, Timing(ms, ms * low, ms * high, ms * high, 5))
         return table
 
     return make

@@ -48,10 +48,10 @@ def test_the_least_latency_is_that_of_brute_force(small_space, members_of, laten
     masses = sorted(spec.nn_mass for spec in specs)
     least = masses[len(masses) // 2]
     found = design(small_space, min_mass=least, objective="latency_ms", latency=table, outside_domain=True)
-    expected = min(table.predict(spec).total_ms for spec in specs if spec.nn_mass >= least - 1e-9)
-    assert found.best.latency_ms == pytest.approx(expected) == table.predict(found.spec).total_ms
+    expected = min(table.predict(spec).latency.ms for spec in specs if spec.nn_mass >= least - 1e-9)
+    assert found.best.latency_ms == pytest.approx(expected) == table.predict(found.spec).latency.ms
     within = design(small_space, max_latency_ms=expected * 1.2, latency=table, outside_domain=True)
-    best = max(spec.nn_mass for spec in specs if table.predict(spec).total_ms <= expected * 1.2 * (1 + 1e-9))
+    best = max(spec.nn_mass for spec in specs if table.predict(spec).latency.ms <= expected * 1.2 * (1 + 1e-9))
     assert within.spec.nn_mass == pytest.approx(best, rel=1e-9)
 
 

@@ -31,7 +31,7 @@ def test_every_path_is_a_member_with_the_members_own_mass_and_costs(small_space,
 def test_milliseconds_are_those_of_the_table(small_space, latency_of, paths_of):
     table = latency_of(small_space)
     for sums, choices in paths_of(small_space.levels(table)):
-        assert sums[3] == pytest.approx(table.predict(small_space.specify(choices)).total_ms, rel=1e-9)
+        assert sums[3] == pytest.approx(table.predict(small_space.specify(choices)).latency.ms, rel=1e-9)
 
 
 def test_activation_memory_leaves_out_exactly_what_needs_more(small_space, paths_of, members_of):

@@ -54,14 +54,17 @@ def test_blocks_that_do_not_exist_are_refused(kind, sizes, message):
 
 def test_what_is_added_is_there_after_opening_again(table):
     piece = block("dense_second", False, 8, 16)
-    table.add(piece, timing(2.0))
-    table.set_usual_ms(0.5)
+    passes = timing(2.0)._replace(unstable="shaken", speed=0.5, drift=0.03, usual_ms=0.4), timing(1.0)
+    table.add(piece, passes[0])
     again = LatencyTable(table.path, HERE)
-    assert again.timing(piece) == timing(2.0)
-    assert again.usual_ms == 0.5
-    assert len(again) == 1
-    again.add(piece, timing(1.0))
-    assert LatencyTable(table.path).timing(piece) == timing(1.0)
+    assert again.passes(piece) == passes[:1]
+    assert again.usual_ms == 0.8  # what the yardstick took
+    again.add(piece, passes[1])
+    assert LatencyTable(table.path).passes(piece) == passes
+    assert len(LatencyTable(table.path)) == 1
+    assert LatencyTable(table.path).passes(block("dense_second", False, 9, 16)) == ()
+    with pytest.raises(LatencyError, match="width=9, side=16\\) was not measured"):
+        table.measured(block("dense_second", False, 9, 16))
 
 
 def test_layers_with_skips_are_interpolated_and_never_extrapolated(table):
@@ -92,7 +95,9 @@ def test_a_prediction_is_the_sum_of_its_blocks(table):
     for k, piece in enumerate(blocks_of(spec)):
         table.add(piece, timing(1.0 + k))
     found = table.predict(spec)
-    assert found.total_ms == pytest.approx(sum(ms for _, ms in found.blocks))
+    for end in range(3):
+        assert found.latency[end] == pytest.approx(sum(latency[end] for _, latency in found.blocks))
+    assert [table.at(end).milliseconds(spec) for end in ("low_ms", "ms", "high_ms")] == sorted(found.latency)
     assert [piece for piece, _ in found.blocks] == list(blocks_of(spec))
 
 
@@ -101,8 +106,8 @@ def test_a_file_may_hold_several_conditions(table):
     other = LatencyTable(table.path, THERE, create=True)
     other.add(block("dense_second", 0, 8, 16), timing(9.0))
     assert LatencyTable.held_by(table.path) == [THERE, HERE]
-    assert LatencyTable(table.path, HERE).timing(block("dense_second", 0, 8, 16)).median_ms == 1.0
-    assert LatencyTable(table.path, THERE).timing(block("dense_second", 0, 8, 16)).median_ms == 9.0
+    assert LatencyTable(table.path, HERE).latency(block("dense_second", 0, 8, 16)).ms == 1.0
+    assert LatencyTable(table.path, THERE).latency(block("dense_second", 0, 8, 16)).ms == 9.0
     with pytest.raises(LatencyError, match=r"that device, .*; this device, .*; say which device"):
         LatencyTable(table.path)
 
@@ -151,11 +156,11 @@ def test_what_was_not_steady_is_kept_as_such(tmp_path):
     table = LatencyTable(tmp_path / "t.sqlite", HERE, create=True)
     spec = DenseMLP(width=8, depth=3, max_skips=20, in_features=64)
     first, *rest = blocks_of(spec)
-    table.add(first, timing(1.0)._replace(unstable="its times spread"))
+    table.add(first, timing(1.0)._replace(p90_ms=1.4, unstable="its times spread"))
     for piece in rest:
         table.add(piece, timing(1.0))
     again = LatencyTable(table.path)
-    assert again.timing(first).unstable == "its times spread"
+    assert again.passes(first)[0].unstable == "its times spread"
     assert again.unstable() == [first]
     assert again.predict(spec).unstable == (first,)
 
@@ -163,16 +168,17 @@ def test_what_was_not_steady_is_kept_as_such(tmp_path):
 def test_a_table_of_another_version_is_refused(tmp_path):
     table = LatencyTable(tmp_path / "t.sqlite", HERE, create=True)
     with closing(sqlite3.connect(table.path)) as connection:
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute("PRAGMA user_version = 2")
         connection.commit()
-    with pytest.raises(StoreError, match="has version 1, this program reads version 2"):
+    with pytest.raises(StoreError, match="has version 2, this program reads version 3"):
         LatencyTable(table.path)
 
 
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("median_ms", float("inf")), ("median_ms", -1.0), ("p99_ms", "fast"), ("repeats", "many"), ("kind", "abacus"),
+        ("median_ms", float("inf")), ("median_ms", -1.0), ("p99_ms", "fast"), ("speed", 0.0),
+        ("drift", -1.0), ("usual_ms", "x"), ("unstable", b"1"), ("repeats", "many"), ("kind", "abacus"),
         ("sizes", "[" * 100_000), ("sizes", "{}"), ("sizes", "[1, 2]"), ("sizes", "[0, 8, 1e3]"), ("sizes", "\x1b[2J"),
         ("sizes", f"[0, 8, {10**30}]"), ("sizes", "[0, -8, 16]"),
     ],
@@ -181,7 +187,7 @@ def test_a_row_that_is_no_block_is_said_in_one_line(tmp_path, column, value):
     table = LatencyTable(tmp_path / "t.sqlite", HERE, create=True)
     table.add(block("dense_second", 0, 8, 16), timing(2.0))
     with closing(sqlite3.connect(table.path)) as connection:
-        connection.execute(f"UPDATE blocks SET {column} = ?", (value,))
+        connection.execute(f"UPDATE passes SET {column} = ?", (value,))
         connection.commit()
     with pytest.raises(StoreError, match=r"t\.sqlite: damaged: block ") as found:
         LatencyTable(table.path, HERE)

@@ -1,7 +1,7 @@
 import pytest
 
 from nnmass import DenseCNNSpace, MobileNetV2Space, design, pareto_front
-from nnmass.latency import Conditions, Prediction, Timing, block
+from nnmass.latency import Conditions, Latency, Prediction, Timing, block
 from nnmass.reporting import (
     Checked,
     bench_rows,
@@ -62,13 +62,14 @@ def test_latencies_are_drawn_by_family():
 def test_like_blocks_stand_in_one_row():
     same, other = block("dense_second", 0, 8, 8), block("pooled_head", 8, 8, 10)
     timing = Timing(4.0, 3.9, 4.2, 4.5, 20)
-    prediction = Prediction(4.5, ((same, 1.0), (same, 1.5), (other, 2.0)))
+    parts = ((same, Latency(1.0, 0.9, 1.2)), (same, Latency(1.5, 1.4, 1.6)), (other, Latency(2.0, 2.0, 2.0)))
+    prediction = Prediction(Latency(4.5, 4.3, 4.8), parts)
     found = Bench("n", Conditions("d", "eager", 1, 1, "1"), timing, prediction, 2_000_000, 1_000_000)
     assert bench_rows(found)[1] == [
-        (str(same), "2", "2.500", "55.6%", ""),
-        (str(other), "1", "2.000", "44.4%", ""),
+        (str(same), "2", "2.500 [2.300, 2.800]", "55.6%", ""),
+        (str(other), "1", "2.000 [2.000, 2.000]", "44.4%", ""),
     ]
     text = "\n".join(bench_summary(found))
     assert "n: 4.00 ms (10 … 90 %: 3.90 … 4.20, 99 %: 4.50; 20 repeats)" in text
-    assert "predicted from its blocks: 4.50 ms (+12.5%)" in text
+    assert "predicted from its blocks: 4.50 ms [4.30, 4.80] (+12.5%)" in text
     assert "2.00 MB held at most" in text

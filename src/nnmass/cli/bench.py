@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from nnmass.latency import LatencyTable
     from nnmass.timing import Bench
 
+_MOST_EXCEPTIONS = 3
+
 
 def bench(
     context: typer.Context,
@@ -41,7 +43,8 @@ def bench(
 ) -> None:
     """Measure a network's latency, whole and block by block, and its memory; or fill a latency table for a space.
 
-    With --table every block is kept as soon as it is measured, and measured again only where its times were not steady.
+    With --table every pass over a block is kept, and blocks are measured again only where their passes leave their
+    times open.  Times have bounds, and nnmass design and compress say what these leave open.
     A table is of one machine, engine, number of threads and batch; nnmass design and compress read it with --latency.
 
     Example: nnmass bench --space MobileNetV2 --table latency.sqlite
@@ -90,14 +93,19 @@ def _fill(space: str, table: "LatencyTable", seconds: float, *, as_json: bool) -
     blocks = space_of(space).blocks()
     with progress_bar(f"latencies of {space}", unit="blocks") as progress:
         measured = fill_table(table, blocks, seconds=seconds, progress=progress)
-    unstable = len(table.unstable())
+    unstable, exceptions = len(table.unstable()), table.exceptions()
     found = {"table": str(table.path), "conditions": str(table.conditions), "measured": measured, "blocks": len(table)}
     if as_json:
-        print_json(found | {"unstable": unstable})
+        print_json(found | {"unstable": unstable, "exceptions": [[str(a), str(b)] for a, b in exceptions]})
         return
     say(f"{measured} blocks measured; {table.path} holds {len(table)} of {table.conditions}")
     if unstable:
         say(f"{unstable} of them were not steady; the same command measures them again")
+    for small, large in exceptions[:_MOST_EXCEPTIONS]:
+        times = f"{table.latency(small)} and {table.latency(large)}"
+        say(f"{small} takes longer than the larger {large}, by more than noise explains: {times}")
+    if len(exceptions) > _MOST_EXCEPTIONS:
+        say(f"{len(exceptions) - _MOST_EXCEPTIONS} more such pairs; --json lists all")
 
 
 def _show(found: "Bench") -> None:

@@ -162,10 +162,9 @@ def compress(
 
     Example: nnmass compress timm:mobilenetv2_100 --keep-macs 0.66 --out small
     """
-    from nnmass.designing import Domain, space_around
+    from nnmass.designing import Domain, blocks_around
     from nnmass.designing import compress as find_cheaper
     from nnmass.experiments import FEWEST_SEEDS, CompressionOutcome, measure_compression, train_compressed
-    from nnmass.latency import blocks_of
     from nnmass.networks import build
     from nnmass.provenance import provenance
     from nnmass.reporting import compression_rows, cost_notes, front_between, summary, write_compression
@@ -187,7 +186,7 @@ def compress(
     domain = Domain(min_depth, max_density, cell_tolerance, stage_tolerance, inner_tolerance)
     table = o.latency_table(latency, engine, other_device=other_device)
     if table is not None:
-        o.fill_missing(table, (*blocks_of(spec), *space_around(spec, domain).blocks()))
+        o.fill_missing(table, blocks_around(spec, domain))
     compression = find_cheaper(
         spec,
         max_params=max_params,

@@ -3,7 +3,7 @@
 from nnmass.designing.best import design
 from nnmass.designing.candidates import Candidate, Design, describe
 from nnmass.designing.compressed import Compression, structure
-from nnmass.designing.compression import compress
+from nnmass.designing.compression import blocks_around, compress
 from nnmass.designing.domain import CELL_TOLERANCE, INNER_TOLERANCES, STAGE_TOLERANCE, Domain
 from nnmass.designing.solver import Budgets, Certificate, Objective
 from nnmass.designing.space_front import pareto_front
@@ -43,6 +43,7 @@ __all__ = [
     "Space",
     "StageSpace",
     "WideResNetSpace",
+    "blocks_around",
     "compress",
     "default_space",
     "describe",

@@ -8,9 +8,20 @@ from typing import Literal
 
 from nnmass.architectures import Specification
 from nnmass.designing.alternatives import Alternatives
+from nnmass.designing.bounded_latency import solve_within_bounds
 from nnmass.designing.candidates import Candidate, Design, require_domain
-from nnmass.designing.problem import QUANTITIES, Level, Limit, Path, connected
-from nnmass.designing.solver import Budgets, Certificate, Objective, certificate, check_memory, check_time, solve
+from nnmass.designing.problem import Level, Path, connected
+from nnmass.designing.solver import (
+    Budgets,
+    Certificate,
+    LevelsWithin,
+    Objective,
+    Solution,
+    certificate,
+    check_memory,
+    check_time,
+    solve,
+)
 from nnmass.designing.spaces import Space, default_space
 from nnmass.errors import ExtrapolationError, InvalidValueError
 from nnmass.latency import LatencyTable
@@ -56,7 +67,8 @@ def design(
         max_mass: largest NN-Mass.
         objective: ``"mass"`` is maximised, and so is ``"accuracy"`` as the fit predicts it, which grows with the mass;
             ``"params"``, ``"macs"`` and ``"latency_ms"`` are minimised, given a ``min_mass``.
-        latency: table of measured blocks (``nnmass bench`` fills it).
+        latency: table of measured blocks (``nnmass bench`` fills it).  Its times have bounds: what is within a budget
+            is so by the upper ones, and what may be better by the lower ones is named beside (`Design.possible`).
         fit: accuracies of networks trained alike; predicts, and narrows the domain to what it reaches.
         top: how many networks to list: the best, the best of those unlike it, and so on.
         diversity: networks are alike if widths and depths of all stages differ by less than this, relatively.
@@ -97,19 +109,25 @@ def design(
         budgets = _within(budgets, fit)
     deadline = math.inf if time_limit is None else start + time_limit
 
-    def levels(limits: tuple[Limit, ...]) -> Sequence[Level]:
-        return space.levels_within(limits, latency, max_activation_bytes=max_activation_bytes)
+    def levels_by(table: LatencyTable | None) -> LevelsWithin:
+        return lambda limits: space.levels_within(limits, table, max_activation_bytes=max_activation_bytes)
+
+    def solve_by(table: LatencyTable | None) -> Solution:
+        return solve(levels_by(table), budgets, objective, space_size=space.size(), deadline=deadline)
 
     def candidate(path: Path, levels: Sequence[Level], proof: Certificate) -> Candidate:
         spec = space.specify(path.choices(levels))
-        milliseconds = None if latency is None else float(path.quantities[QUANTITIES.index("latency_ms")])
-        return Candidate(spec, milliseconds, _predicted(spec, fit), _outside(space, spec, fit), proof)
+        timed = None if latency is None else latency.predict(spec).latency
+        return Candidate(spec, timed, _predicted(spec, fit), _outside(space, spec, fit), proof)
 
-    solution = solve(levels, budgets, objective, space_size=space.size(), deadline=deadline)
+    limited = max_latency_ms is not None
+    told = solve_within_bounds(solve_by, latency, objective, limited=limited, larger_is_better=objective == "mass")
+    solution = told.sure
     best = candidate(solution.path, solution.problem.levels, solution.certificate)
     others, ends = [], ""
     if top > 1:
-        problem = replace(solution.problem, levels=connected(levels(budgets.limits)), limits=budgets.limits)
+        whole = connected(levels_by(told.table)(budgets.limits))
+        problem = replace(solution.problem, levels=whole, limits=budgets.limits)
         listed = Alternatives(problem, space.shapes, diversity, deadline)
         bound = problem.sign * solution.certificate.bound
         for path, own, gain, at_most, examined in listed.after(solution.path, solution.problem.levels, bound):
@@ -118,7 +136,9 @@ def design(
                 break
         else:
             ends = _list_ends(listed, time_limit)
-    return Design(space, budgets, objective, best, solution.certificate, tuple(others), ends)
+    other = told.possible
+    possible = None if other is None else candidate(other.path, other.problem.levels, other.certificate)
+    return Design(space, budgets, objective, best, solution.certificate, tuple(others), ends, possible, told.finished)
 
 
 def _list_ends(listed: Alternatives, time_limit: float | None) -> str:

@@ -4,9 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nnmass.architectures import Specification
-from nnmass.designing.solver import Budgets, Certificate, Objective
+from nnmass.designing.solver import NAMES, Budgets, Certificate, Objective
 from nnmass.designing.spaces import Space
 from nnmass.errors import DomainError
+from nnmass.latency import Latency
 from nnmass.prediction import Prediction as AccuracyPrediction
 from nnmass.representation import brief
 
@@ -17,20 +18,28 @@ class Candidate:
 
     Attributes:
         spec: the specification, its links free where it has any.
-        latency_ms: by the latency table; None without one.
+        latency: by the latency table, with bounds; None without one.
         accuracy: predicted, by name of the quantity it is predicted from (NN-Mass, and beside it parameters and MACs);
             what lies too far outside the fitted networks is left out.
         outside: how it reaches beyond the domain of the theory and of the fit; nothing where it lies within.
         certificate: whether it is proven that none is better of those that it was chosen from; None on a front.
+        possible_mass: on a front, the largest mass at its cost by the lower bounds of the table; None where that does
+            not depend on latencies.
     """
 
     __repr__ = brief
 
     spec: Specification
-    latency_ms: float | None
+    latency: Latency | None
     accuracy: dict[str, AccuracyPrediction]
     outside: tuple[str, ...]
     certificate: Certificate | None = None
+    possible_mass: float | None = None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The estimate of its latency."""
+        return None if self.latency is None else self.latency.ms
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -39,7 +48,8 @@ class Candidate:
             "spec": self.spec.model_dump(mode="json", exclude_none=True),
             **costs,
             "flops": 2 * self.spec.macs,
-            "latency_ms": self.latency_ms,
+            **(self.latency.to_dict() if self.latency else dict.fromkeys(Latency.names())),
+            "possible_nn_mass": self.possible_mass,
             "activation_bytes": self.spec.activation_bytes,
             "accuracy": {name: prediction._asdict() for name, prediction in self.accuracy.items()} or None,
             "outside_domain": list(self.outside),
@@ -59,6 +69,9 @@ class Design:
         certificate: whether it is proven that there is no better one, and the bound.
         alternatives: the best of those unlike it, the best of those unlike both, and so on, each with its certificate.
         list_ends: why there are fewer alternatives than were asked for; nothing where there are as many.
+        possible: what is better by the lower bounds of the latency table, which cannot tell whether it is; None where
+            there is no such network, or latencies do not count.  Every other network is surely within the budgets.
+        told: whether the time sufficed to look for it to the end.
     """
 
     __repr__ = brief
@@ -70,6 +83,8 @@ class Design:
     certificate: Certificate
     alternatives: tuple[Candidate, ...] = ()
     list_ends: str = ""
+    possible: Candidate | None = None
+    told: bool = True
 
     @property
     def spec(self) -> Specification:
@@ -91,20 +106,54 @@ class Design:
             "certificate": asdict(self.certificate),
             "alternatives": [candidate.to_dict() for candidate in self.alternatives],
             "list_ends": self.list_ends or None,
+            "possible": None if self.possible is None else self.possible.to_dict(),
+            "latency_notes": list(self.latency_notes),
         }
+
+    @property
+    def certain(self) -> bool:
+        """Whether the answer is the same whatever the blocks take within the bounds of the latency table."""
+        return self.possible is None and self.told
+
+    @property
+    def latency_notes(self) -> tuple[str, ...]:
+        """What the latency table cannot tell."""
+        notes = []
+        if self.possible is not None and self.possible.latency is not None:
+            notes.append(self._left_open(self.possible, self.possible.latency))
+        if not self.told:
+            notes.append("what may be better by the lower bounds of the latency table was not searched to the end")
+        return tuple(notes)
+
+    def _left_open(self, possible: Candidate, latency: Latency) -> str:
+        spec = possible.spec
+        if self.objective == "latency_ms":
+            other = "" if spec == self.spec else f"; it may be {describe(spec)}, {latency}"
+            least = f"none takes less than {latency.low_ms:.2f} ms"
+            return f"the latency table cannot tell which is the fastest: {least}{other}"
+        value = f"NN-Mass {spec.nn_mass:,.2f}" if self.objective == "mass" else _cost_text(spec, self.objective)
+        return (
+            f"the latency table cannot tell whether another with {value} is within {self.budgets.max_latency_ms:g} ms: "
+            f"{describe(spec)}, {latency}"
+        )
 
     def __str__(self) -> str:
         spec = self.spec
         proven = (
             "proven optimal" if self.optimal else f"not proven: at most {self.certificate.gap:.2%} from the optimum"
         )
-        latency = "" if self.best.latency_ms is None else f", {self.best.latency_ms:.2f} ms"
+        latency = "" if self.best.latency is None else f", {self.best.latency}"
         lines = [
             describe(spec),
             f"NN-Mass {spec.nn_mass:,.2f}, {spec.params:,} params, {spec.macs:,} MACs{latency}",
             f"{proven}, of {self.certificate.space_size:,} networks",
         ]
-        return "\n".join([*lines, *(f"outside the domain: {reason}" for reason in self.best.outside)])
+        outside = (f"outside the domain: {reason}" for reason in self.best.outside)
+        return "\n".join([*lines, *self.latency_notes, *outside])
+
+
+def _cost_text(spec: Specification, cost: str) -> str:
+    return f"{getattr(spec, cost):,} {NAMES[cost]}"
 
 
 def describe(spec: Specification) -> str:

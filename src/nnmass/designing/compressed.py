@@ -7,10 +7,85 @@ from nnmass.architectures import LinkedSpecification, MobileNetV2, Specification
 from nnmass.designing.domain import Domain
 from nnmass.designing.solver import NAMES, NEAR, Certificate, Objective
 from nnmass.designing.surroundings import wider_domain
+from nnmass.latency import Latency, LatencyTable
 from nnmass.representation import brief
 
 _FAR_FROM_BUDGET = 0.9
 _FAR_FROM_REFERENCE = 0.5
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Latencies by a table, and what it cannot tell.
+
+    Attributes:
+        reference: of the reference.
+        compressed: of the answer, which is within a budget by its upper bound.
+        difference: what the answer takes longer than the reference; blocks that both have cancel.
+        possible: what is cheaper, or nearer to the budget, by the lower bounds: the table cannot tell whether it is.
+            None where there is no such network, or latencies do not count.
+        possible_latency: of that.
+        told: whether the time sufficed to look for it to the end.
+    """
+
+    reference: Latency
+    compressed: Latency
+    difference: Latency
+    possible: Specification | None = None
+    possible_latency: Latency | None = None
+    told: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        table: LatencyTable,
+        reference: Specification,
+        spec: Specification,
+        possible: Specification | None,
+        *,
+        told: bool,
+    ) -> "Timed":
+        """Look up the latencies of networks."""
+        return cls(
+            table.predict(reference).latency,
+            table.predict(spec).latency,
+            table.difference(spec, reference),
+            possible,
+            None if possible is None else table.predict(possible).latency,
+            told,
+        )
+
+    def notes(self, spec: Specification, objective: Objective) -> list[str]:
+        """What the table cannot tell of an answer."""
+        found, less = [], self.difference
+        if less.low_ms < 0 < less.high_ms:
+            change = f"{less.ms:+.2f} ms {less.bounds}"
+            found.append(f"The latency table cannot tell whether it is faster than the reference: {change}.")
+        if self.possible is not None and self.possible_latency is not None:
+            found.append(self._left_open(spec, self.possible, self.possible_latency, objective))
+        if not self.told:
+            found.append("What may be better by the lower bounds of the latency table was not searched to the end.")
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        possible = None
+        if self.possible is not None and self.possible_latency is not None:
+            values = self.possible.model_dump(mode="json", exclude_none=True)
+            possible = {"spec": values, **costs_of(self.possible), **self.possible_latency.to_dict()}
+        return {"difference": self.difference.to_dict(), "possible": possible}
+
+    @staticmethod
+    def _left_open(spec: Specification, possible: Specification, latency: Latency, objective: Objective) -> str:
+        parts = (f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in structure(possible).items())
+        if objective == "latency_ms":
+            text = f"The latency table cannot tell which is the fastest: none takes less than {latency.low_ms:.2f} ms"
+            return text + ("." if possible == spec else f"; it may be that of {'; '.join(parts)}, {latency}.")
+        value = f"{getattr(possible, objective):,} {NAMES[objective]}"
+        return (
+            f"The latency table cannot tell whether another with {value} is within the budget: {'; '.join(parts)}, "
+            f"{latency}."
+        )
 
 
 @dataclass(frozen=True)
@@ -24,7 +99,7 @@ class Compression:
         tolerance: relative tolerance of the mass.
         domain: where it was looked for.
         certificate: whether it is proven that none is cheaper, or nearer to the budget.
-        latency_ms: of reference and compressed, by the latency table; None without one.
+        timed: latencies of reference and compressed, by the latency table; None without one.
         budgets: largest costs, by name.
         aims: whether it was to come near to the budget of the objective, and not to be the cheapest.
         front: others of the same mass between the budget, or the reference, and the cheapest, the dearest first.
@@ -39,7 +114,7 @@ class Compression:
     tolerance: float
     domain: Domain
     certificate: Certificate
-    latency_ms: tuple[float, float] | None = None
+    timed: Timed | None = None
     budgets: dict[str, float] = field(default_factory=dict)
     aims: bool = False
     front: tuple[Specification, ...] = ()
@@ -56,9 +131,11 @@ class Compression:
         name = NAMES[self.objective]
         own, reference = self._cost(1), self._cost(0)
         wider = wider_domain(self.reference, self.domain)
+        notes = [] if self.timed is None else self.timed.notes(self.spec, self.objective)
         if own >= reference and not self.aims:
-            return (f"No network of this mass in the domain is cheaper than the reference; what may help is {wider}.",)
-        notes, budget = [], self.budgets.get(self.objective)
+            none = f"No network of this mass in the domain is cheaper than the reference; what may help is {wider}."
+            return (none, *notes)
+        budget = self.budgets.get(self.objective)
         if budget is not None and own < _FAR_FROM_BUDGET * budget:
             far = f"{own / budget:.2f} × the budget of {name}"
             notes.append(
@@ -75,6 +152,11 @@ class Compression:
             notes.append("The list of networks in between was not finished in the time given.")
         return tuple(notes)
 
+    @property
+    def latency_ms(self) -> tuple[float, float] | None:
+        """Estimated milliseconds of reference and compressed."""
+        return None if self.timed is None else (self.timed.reference.ms, self.timed.compressed.ms)
+
     def _cost(self, k: int) -> float:
         """The objective's cost of the reference (0) or the answer (1)."""
         if self.objective == "latency_ms":
@@ -88,10 +170,10 @@ class Compression:
         rows: dict[str, dict[str, Any]] = {}
         for k, (name, spec) in enumerate((("reference", self.reference), ("compressed", self.spec))):
             costs = costs_of(spec)
-            if self.latency_ms is not None:
-                costs["latency_ms"] = self.latency_ms[k]
+            if self.timed is not None:
+                costs |= (self.timed.reference, self.timed.compressed)[k].to_dict()
             rows[name] = structure(spec) | costs
-        numbers = ("nn_mass", "params", "macs", *(["latency_ms"] if self.latency_ms else []))
+        numbers = ("nn_mass", "params", "macs", *(["latency_ms"] if self.timed else []))
         rows["ratio"] = {key: rows["compressed"][key] / rows["reference"][key] for key in numbers}
         return rows
 
@@ -110,6 +192,7 @@ class Compression:
             "front": [
                 {"spec": spec.model_dump(mode="json", exclude_none=True), **costs_of(spec)} for spec in self.front
             ],
+            "latency": None if self.timed is None else self.timed.to_dict(),
             "notes": list(self.notes),
         }
 

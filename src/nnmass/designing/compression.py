@@ -8,14 +8,15 @@ from functools import cached_property
 from typing import Any
 
 from nnmass.architectures import Specification
-from nnmass.designing.compressed import Compression, structure
+from nnmass.designing.bounded_latency import solve_within_bounds
+from nnmass.designing.compressed import Compression, Timed, structure
 from nnmass.designing.domain import INNER_TOLERANCES, Domain
 from nnmass.designing.problem import QUANTITIES, Level, count_paths
 from nnmass.designing.solver import Budgets, Objective, Solution, check_time, solve
 from nnmass.designing.spaces import Space
 from nnmass.designing.surroundings import domain_text, has_bottlenecks, levels_around, space_around, wider_domain
 from nnmass.errors import InfeasibleError, InvalidValueError, ResourceError
-from nnmass.latency import LatencyTable
+from nnmass.latency import Block, LatencyTable, blocks_of
 
 COSTS = ("params", "macs", "latency_ms")
 _AIM_WORK = 20_000_000
@@ -59,7 +60,8 @@ def compress(
         domain: bounds on depth, density and inner widths; by default half the reference's depth, density 0.8 and, where
             that suffices, three quarters of the inner width of bottlenecks.  Its ``cell_tolerance`` and
             ``stage_tolerance`` are raised to ``tolerance`` where they are smaller.
-        latency: table of measured blocks.
+        latency: table of measured blocks.  Its times have bounds: what is within a budget is so by the upper ones, and
+            what may be better by the lower ones is named beside (`Timed.possible`).
         between: how many networks to list between the budget, or the reference, and the cheapest.
         time_limit: seconds for the whole call; the answer then says how far it is proven.
 
@@ -92,19 +94,31 @@ def compress(
     limits = {name: float(value) for name, value in budgets.items() if value is not None}
     aims = objective is None and bool(shares)
     chosen: Any = objective or next(iter(shares), "macs" if len(limits) != 1 else next(iter(limits)))
-    tried = _domains(reference, _widened(domain or Domain(), tolerance))
-    around, found = _first_within(
-        [_Around(reference, one, tolerance, latency, deadline) for one in tried], limits, chosen, aims=aims
-    )
-    spec = around.space.specify(found.choices)
-    milliseconds = None if latency is None else (around.milliseconds(reference), around.milliseconds(spec))
-    answer = Compression(
-        reference, spec, chosen, tolerance, around.domain, found.certificate, milliseconds, limits, aims
-    )
+    domains = _domains(reference, _widened(domain or Domain(), tolerance))
+    tried = [_Around(reference, one, tolerance, latency, deadline) for one in domains]
+
+    def solve_by(table: LatencyTable | None) -> Solution:
+        nonlocal tried  # the domain that holds the answer also holds what may be better
+        around, solution = _first_within([replace(one, latency=table) for one in tried], limits, chosen, aims=aims)
+        tried = [around]
+        return solution
+
+    told = solve_within_bounds(solve_by, latency, chosen, limited=max_latency_ms is not None, larger_is_better=aims)
+    around = replace(tried[0], latency=told.table)
+    spec = around.space.specify(told.sure.choices)
+    possible = None if told.possible is None else around.space.specify(told.possible.choices)
+    timed = None if latency is None else Timed.of(latency, reference, spec, possible, told=told.finished)
+    answer = Compression(reference, spec, chosen, tolerance, around.domain, told.sure.certificate, timed, limits, aims)
     if not between or chosen == "latency_ms":
         return answer
     front, finished = around.front(answer, between)
     return replace(answer, front=front, front_finished=finished)
+
+
+def blocks_around(reference: Specification, domain: Domain) -> tuple[Block, ...]:
+    """The blocks of a reference, and of all that may stand in for it in the domains that are tried."""
+    spaces = (space_around(reference, one) for one in _domains(reference, domain))
+    return tuple(dict.fromkeys([*blocks_of(reference), *(block for space in spaces for block in space.blocks())]))
 
 
 @dataclass(frozen=True)
@@ -182,17 +196,13 @@ class _Around:
             return _distinct(found, answer), False
         return _distinct([*found, cheapest], answer), True
 
-    def milliseconds(self, spec: Specification) -> float:
-        assert self.latency is not None
-        return self.latency.predict(spec).total_ms
-
     def explained(self, limits: dict[str, float], objective: str) -> str:
         """Why nothing lies within limits: what the cheapest would be."""
         reference, units = self.reference, {"params": "params", "macs": "macs", "latency_ms": "ms"}
         cheapest = self.space.specify(self.cheapest({}, objective).choices)
         wanted = " and ".join(f"at most {budget:,.10g} {units[name]}" for name, budget in limits.items())
         parts = (f"{key} {', '.join(f'{value:g}' for value in values)}" for key, values in structure(cheapest).items())
-        timed = "" if self.latency is None else f", {self.milliseconds(cheapest):.2f} ms"
+        timed = "" if self.latency is None else f", {self.latency.predict(cheapest).latency}"
         same = ", which is the reference" if cheapest == reference.without_links() else ""
         return (
             f"no specification of NN-Mass {reference.nn_mass:.2f} ± {self.tolerance:.0%} within the domain "

@@ -1,8 +1,12 @@
 """The largest mass for every cost of a whole space."""
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from nnmass.designing.candidates import Candidate, require_domain
 from nnmass.designing.fronts import mass_front
-from nnmass.designing.problem import QUANTITIES, Problem
+from nnmass.designing.problem import QUANTITIES, Level, Path, Problem
 from nnmass.designing.solver import Budgets, Objective, check_memory, solve
 from nnmass.designing.spaces import Space, default_space
 from nnmass.errors import InfeasibleError, InvalidValueError
@@ -25,6 +29,9 @@ def pareto_front(
     outside_domain: bool = False,
 ) -> list[Candidate]:
     """Every network of a space that no cheaper or equally cheap one has at least the mass of, cheapest first.
+
+    Milliseconds are the upper bounds of the latency table, so that every network surely costs no more.  Where they
+    count, each also says the largest mass at its cost by the lower bounds: between the two the table cannot tell.
 
     Args:
         space: the networks to choose from; a family's name stands for its default space.
@@ -51,19 +58,35 @@ def pareto_front(
     check_memory(max_activation_bytes)
     require_domain(space, outside_domain)
     budgets = Budgets(max_params, max_macs, max_latency_ms, min_mass, max_mass)
-    levels = space.levels(latency, max_activation_bytes=max_activation_bytes)
-    solve(levels, budgets, cost, space_size=space.size())  # says what would be feasible, if nothing is
-    paths, chain = mass_front(levels, cost, [limit for limit in budgets.limits if limit.quantity != _MASS])
-    masses = Problem(chain, _MASS, 1, tuple(limit for limit in budgets.limits if limit.quantity == _MASS))
-    found = []
-    for path in paths:
-        if not (masses.use(path.quantities) <= masses.room).all():
-            continue
-        spec = space.specify(path.choices(chain))
-        milliseconds = None if latency is None else float(path.quantities[QUANTITIES.index("latency_ms")])
-        found.append(Candidate(spec, milliseconds, {}, space.departures(spec)))
-    if not found:
+    counts = cost == "latency_ms" or max_latency_ms is not None
+
+    def front_by(table: LatencyTable | None) -> tuple[list[Path], tuple[Level, ...]]:
+        levels = space.levels(table, max_activation_bytes=max_activation_bytes)
+        solve(levels, budgets, cost, space_size=space.size())  # says what would be feasible, if nothing is
+        paths, chain = mass_front(levels, cost, [limit for limit in budgets.limits if limit.quantity != _MASS])
+        masses = Problem(chain, _MASS, 1, tuple(limit for limit in budgets.limits if limit.quantity == _MASS))
+        return [path for path in paths if (masses.use(path.quantities) <= masses.room).all()], chain
+
+    paths, chain = front_by(latency.at("high_ms") if latency is not None and counts else latency)
+    if not paths:
         raise InfeasibleError(
             "no network of the front has an NN-Mass in that range: every network of less mass costs more"
         )
+    masses: list[float | None] = [None] * len(paths)
+    if latency is not None and counts:
+        masses = _largest_masses(front_by(latency.at("low_ms"))[0], paths, QUANTITIES.index(cost))
+    found = []
+    for path, mass in zip(paths, masses, strict=True):
+        spec = space.specify(path.choices(chain))
+        timed = None if latency is None else latency.predict(spec).latency
+        found.append(Candidate(spec, timed, {}, space.departures(spec), possible_mass=mass))
     return found
+
+
+def _largest_masses(front: Sequence[Path], paths: Sequence[Path], column: int) -> list[float | None]:
+    """Of every path the largest mass that a front, cheapest first, has at its cost."""
+    costs = np.array([path.quantities[column] for path in front])
+    masses = np.maximum.accumulate([path.quantities[_MASS] for path in front])
+    places = np.searchsorted(costs, [path.quantities[column] for path in paths], side="right") - 1
+    own = [path.quantities[_MASS] for path in paths]
+    return [float(max(masses[place], mass)) for place, mass in zip(places, own, strict=True)]

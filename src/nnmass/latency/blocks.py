@@ -68,6 +68,29 @@ class Block:
         return f"{self.kind}({sizes})"
 
 
+_ORDERED = {
+    "channels", "classes", "entering", "hidden", "inner", "inputs", "kernel", "last", "outputs", "side", "skips",
+    "width",
+}  # fmt: skip
+"""Sizes of which more never take less time; blocks that differ in others cannot be compared."""
+
+
+def comparison(block: Block) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """What two blocks must have in common to be compared, and the sizes by which they are.
+
+    Of two blocks that share the first, the one of which no size of the second is smaller takes no less time.  An
+    inverted residual that adds its input is another than one that does not.
+
+    Examples:
+        >>> comparison(Block("dense_second", (0, 32, 16)))
+        (('dense_second', False, 0), (32, 16))
+    """
+    named = dict(zip(KINDS[block.kind], block.sizes, strict=True))
+    adds = block.kind == "inverted_residual" and named["inputs"] == named["outputs"] and named["stride"] == 1
+    others = (size for name, size in named.items() if name not in _ORDERED)
+    return (block.kind, adds, *others), tuple(size for name, size in named.items() if name in _ORDERED)
+
+
 def block(kind: str, *sizes: Any) -> Block:
     """Make a block of numbers and truth values."""
     return Block(kind, tuple(int(size) for size in sizes))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from nnmass.latency import total as sum_of
 from nnmass.reporting.style import COLOURS, figure, plain_log_ticks
 from nnmass.reporting.tables import TextTable
 from nnmass.timing import Bench
@@ -15,12 +16,14 @@ from nnmass.timing import Bench
 def bench_rows(found: Bench) -> TextTable:
     """Blocks, like neighbours together, with what they take by the table."""
     assert found.prediction is not None
-    total = found.prediction.total_ms
+    total = found.prediction.latency.ms
     rows = []
     for block, group in groupby(found.prediction.blocks, key=lambda pair: pair[0]):
-        taken = [ms for _, ms in group]
+        parts = [latency for _, latency in group]
+        ms, low, high = sum_of(parts)
         steady = "not steady" if block in found.prediction.unstable else ""
-        rows.append((str(block), str(len(taken)), f"{sum(taken):.3f}", f"{sum(taken) / total:.1%}", steady))
+        bounds = f"{ms:.3f} [{low:.3f}, {high:.3f}]"
+        rows.append((str(block), str(len(parts)), bounds, f"{ms / total:.1%}", steady))
     return ("block", "times", "ms", "share", ""), rows
 
 
@@ -35,7 +38,7 @@ def bench_summary(found: Bench) -> list[str]:
     if timing.unstable:
         lines.append(f"not steady: {timing.unstable}; measure again when the machine does less")
     if found.prediction is not None:
-        lines.append(f"predicted from its blocks: {found.prediction.total_ms:.2f} ms ({found.relative_error:+.1%})")
+        lines.append(f"predicted from its blocks: {found.prediction.latency} ({found.relative_error:+.1%})")
         if found.prediction.unstable:
             kinds = len({block for block, _ in found.prediction.blocks})
             lines.append(

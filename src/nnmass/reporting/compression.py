@@ -50,7 +50,7 @@ def compression_rows(outcome: CompressionOutcome) -> TextTable:
         row("MACs", lambda name: f"{table[name]['macs']:,}", f"× {ratio['macs']:.3f}"),
     ]
     if "latency_ms" in ratio:
-        rows.append(row("latency", lambda name: f"{table[name]['latency_ms']:.2f} ms", f"× {ratio['latency_ms']:.3f}"))
+        rows.append(row("latency", lambda name: _latency(outcome, name), f"× {ratio['latency_ms']:.3f}"))
     if outcome.predictions:
         rows.append(row("predicted accuracy", lambda name: _predicted(outcome, name)))
         rows.append(row("  95 % interval", lambda name: _interval(outcome, name)))
@@ -253,6 +253,10 @@ def _interval(outcome: CompressionOutcome, name: str) -> str:
         return "–"
     prediction = outcome.predictions[name]
     return f"{100 * prediction.low:.1f} … {100 * prediction.high:.1f}"
+
+
+def _latency(outcome: CompressionOutcome, name: str) -> str:
+    return str(getattr(outcome.compression.timed, name))
 
 
 def _one_if_equal(values: list[float]) -> list[float]:

@@ -41,13 +41,18 @@ def front_rows(front: Sequence[Candidate]) -> TextTable:
 
 def _rows(candidates: Sequence[Candidate]) -> TextTable:
     timed, predicted = any(c.latency_ms is not None for c in candidates), any(c.accuracy for c in candidates)
-    columns = ["network", "NN-Mass", "params", "MACs", *["ms"] * timed, "activations", *["accuracy [95 %]"] * predicted]
+    bounded = any(c.possible_mass is not None for c in candidates)
+    columns = ["network", "NN-Mass", *["possibly"] * bounded, "params", "MACs", *["latency"] * timed, "activations"]
+    columns += ["accuracy [95 %]"] * predicted
     rows = []
     for candidate in candidates:
         spec = candidate.spec
-        row = [describe(spec), f"{spec.nn_mass:,.2f}", f"{spec.params:,}", f"{spec.macs:,}"]
+        row = [describe(spec), f"{spec.nn_mass:,.2f}"]
+        if bounded:
+            row.append("–" if candidate.possible_mass is None else f"{candidate.possible_mass:,.2f}")
+        row += [f"{spec.params:,}", f"{spec.macs:,}"]
         if timed:
-            row.append("–" if candidate.latency_ms is None else f"{candidate.latency_ms:.2f}")
+            row.append("–" if candidate.latency is None else str(candidate.latency))
         row.append(f"{spec.activation_bytes / 1e6:.2f} MB")
         if predicted:
             row.append(_accuracy(candidate))
@@ -68,11 +73,13 @@ def design_summary(design: Design) -> list[str]:
     name = QUANTITY_LABELS["nn_mass" if design.objective == "mass" else design.objective]
     most = "larger" if design.objective == "mass" else "fewer" if design.objective != "latency_ms" else "smaller"
     if certificate.optimal:
-        proof = f"Proven: no network of the space within the budgets has {most} {name}."
+        surely = "surely " if design.budgets.max_latency_ms is not None else ""
+        at_most = ", by the upper bounds of the latency table" if design.objective == "latency_ms" else ""
+        proof = f"Proven: no network of the space {surely}within the budgets has {most} {name}{at_most}."
     else:
         proof = f"Not proven: the bound on {name} is {certificate.bound:,.4g}, {certificate.gap:.2%} away."
     looked = f" {certificate.examined:,} partial networks were looked at." if certificate.examined else ""
-    lines = [proof + looked]
+    lines = [proof + looked, *(f"{note[0].upper()}{note[1:]}." for note in design.latency_notes)]
     if design.alternatives:
         lines.append("Each further network is the best of those unlike all before it, proven where it says so.")
     if design.list_ends:
@@ -100,7 +107,13 @@ def front_figure(front: Sequence[Candidate], cost: str, *, title: str) -> Figure
         costs, masses = [_cost(c, cost) for c in front], [c.spec.nn_mass for c in front]
         axes.step(costs, masses, where="post", color=COLOURS[0], linewidth=1.4)
         axes.plot(costs, masses, ".", color=COLOURS[0], markersize=6)
-        axes.set(xlabel=QUANTITY_LABELS[cost], ylabel="largest NN-Mass", title=title)
+        possible = [c.possible_mass for c in front if c.possible_mass is not None]
+        if possible:
+            label = "possible by the latency table"
+            axes.step(costs, possible, where="post", color=COLOURS[0], linewidth=0.8, linestyle=":", label=label)
+            axes.legend()
+        upper = ", upper bound" if cost == "latency_ms" else ""
+        axes.set(xlabel=f"{QUANTITY_LABELS[cost]}{upper}", ylabel="largest NN-Mass", title=title)
         if max(costs) > _DECADE * min(costs):
             axes.set_xscale("log")
             plain_log_ticks(axes.xaxis)
@@ -112,8 +125,8 @@ def front_figure(front: Sequence[Candidate], cost: str, *, title: str) -> Figure
 
 def _cost(candidate: Candidate, cost: str) -> float:
     if cost == "latency_ms":
-        assert candidate.latency_ms is not None
-        return candidate.latency_ms
+        assert candidate.latency is not None
+        return candidate.latency.high_ms
     return float(getattr(candidate.spec, cost))
 
 

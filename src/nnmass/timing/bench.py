@@ -56,7 +56,7 @@ class Bench:
     @property
     def relative_error(self) -> float | None:
         """How far the prediction is off, relative to the measurement."""
-        return None if self.prediction is None else self.prediction.total_ms / self.latency.median_ms - 1
+        return None if self.prediction is None else self.prediction.latency.ms / self.latency.median_ms - 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -64,14 +64,15 @@ class Bench:
         if self.prediction is not None:
             unstable = set(self.prediction.unstable)
             blocks = [
-                {"kind": block.kind, "sizes": list(block.sizes), "latency_ms": ms, "unstable": block in unstable}
-                for block, ms in self.prediction.blocks
+                {"kind": block.kind, "sizes": list(block.sizes), **latency.to_dict(), "unstable": block in unstable}
+                for block, latency in self.prediction.blocks
             ]
         return {
             "model": self.name,
             "conditions": asdict(self.conditions),
             "latency": {**self.latency._asdict(), "unstable": self.latency.unstable or None},
-            "predicted_ms": None if self.prediction is None else self.prediction.total_ms,
+            "predicted_ms": None if self.prediction is None else self.prediction.latency.ms,
+            "predicted_bounds_ms": None if self.prediction is None else list(self.prediction.latency[1:]),
             "relative_error": self.relative_error,
             "blocks": blocks,
             "peak_bytes": self.peak_bytes,

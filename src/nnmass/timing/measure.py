@@ -7,7 +7,7 @@ from torch import nn
 
 from nnmass.architectures import Specification
 from nnmass.errors import InvalidValueError
-from nnmass.latency import Block, Conditions, LatencyTable, Timing
+from nnmass.latency import PASSES, Block, Conditions, LatencyTable, Timing
 from nnmass.timing.engines import Call, prepared, threads_set
 from nnmass.timing.modules import module_of
 from nnmass.timing.norms import settled
@@ -17,9 +17,9 @@ from nnmass.tracing.input_types import InputType
 Progress = Callable[[int, int], None]
 """Told of what is done and of all there is to do."""
 
-_GROUP, _PASSES = 24, 2
+_GROUP, _MOST_PASSES = 24, 2 * PASSES
 SECONDS = 0.25
-"""Time for the repeats of one block or network; at least five are timed, however long they take."""
+"""Time for the repeats of one block or network, of a block in all passes; at least six of a pass are timed."""
 
 
 def measure_latency(
@@ -61,59 +61,66 @@ def measure_latency(
 def fill_table(
     table: LatencyTable, blocks: Iterable[Block], *, seconds: float = SECONDS, progress: Progress | None = None
 ) -> int:
-    """Measure what a table lacks.
+    """Measure what a table lacks, until its bounds on every block are near to each other.
 
     In PyTorch blocks are run one after the other, some at a time and over and over, so that each finds the caches about
     as it would in a network.  ONNX Runtime gives every block memory of its own, which such rounds would find colder
-    than a network's: there each is repeated by itself.  There are two passes, and the faster result counts: whatever
-    else the machine does only slows.  Every group is kept as soon as it is measured, and marked where its times cannot
-    be trusted.
+    than a network's: there each is repeated by itself.  There are `PASSES` passes, apart in time, and up to twice as
+    many over blocks that they leave open (`Latency.is_wide`).  Every group is kept as soon as it is measured.
 
     Args:
         table: its conditions say how.
         blocks: of a network or a space; layers with skips between the narrowest and the widest are added.
-        seconds: to spend on the repeats of each block, in each pass.
-        progress: told of measured blocks, each counted once a pass.
+        seconds: to spend on the repeats of each block, in all passes together.
+        progress: told of passes over blocks that are done, and of all that there are.
 
     Returns:
-        How many were measured; those that were there already are measured again only where they were unstable.
+        How many were measured; those that were there already are measured again only where passes were missing, or
+        left them open.
     """
-    wanted = [block for block in _with_between(blocks) if (known := table.timing(block)) is None or known.unstable]
-    groups = [wanted[start : start + _GROUP] for start in range(0, len(wanted), _GROUP)]
+    wanted = [block for block in _with_between(blocks) if _passes_left(table, block)]
+    kept: dict[Block, Call] = {}
     done = 0
     with threads_set(table.conditions.threads):
         yardstick = yardstick_of(table)
-        kept: dict[int, list[Call]] = {}
-        for k, group in [*enumerate(groups)] * _PASSES:
-            if progress is not None:
-                progress(done, len(wanted) * _PASSES)
-            calls = kept.get(k) or [prepared(*module_of(block), table.conditions) for block in group]
-            if table.conditions.engine != "eager":  # compiling and exporting take long
-                kept[k] = calls
-            if table.conditions.engine == "onnxruntime":
-                timings = [yardstick.time(call, seconds) for call in calls]
-            else:
-                timings = yardstick.time_in_turn(calls, seconds * len(calls))
-            for block, timing in zip(group, timings, strict=True):
-                known = table.timing(block)
-                if known is None or _trust(timing) < _trust(known):
+        for _ in range(_MOST_PASSES):
+            left = {block: passes for block in wanted if (passes := _passes_left(table, block))}
+            for start in range(0, len(left), _GROUP):
+                group = list(left)[start : start + _GROUP]
+                if progress is not None:
+                    progress(done, done + sum(left.values()) - start)
+                for block, timing in zip(group, _pass(table, group, yardstick, seconds / PASSES, kept), strict=True):
                     table.add(block, timing)
-            done += len(group)
+                done += len(group)
     if progress is not None:
         progress(done, done)
     return len(wanted)
 
 
-def _trust(timing: Timing) -> tuple[bool, float]:
-    return bool(timing.unstable), timing.median_ms
+def _pass(
+    table: LatencyTable, group: Sequence[Block], yardstick: Yardstick, seconds: float, kept: dict[Block, Call]
+) -> list[Timing]:
+    """One pass over some blocks; what an engine prepared is kept, since compiling and exporting take long."""
+    engine = table.conditions.engine
+    calls = [kept.get(block) or prepared(*module_of(block), table.conditions) for block in group]
+    if engine != "eager":
+        kept |= zip(group, calls, strict=True)
+    if engine == "onnxruntime":
+        return [yardstick.time(call, seconds) for call in calls]
+    return yardstick.time_in_turn(calls, seconds * len(calls))
+
+
+def _passes_left(table: LatencyTable, block: Block) -> int:
+    """How many passes a block needs at least: one more where all that there are leave its latency open."""
+    done = len(table.passes(block))
+    return max(PASSES - done, int(done > 0 and table.measured(block).is_wide))
 
 
 def yardstick_of(table: LatencyTable) -> Yardstick:
     """The speed that a table's milliseconds are stated for; of a new table, that of now."""
     with threads_set(table.conditions.threads):
         yardstick = Yardstick(table.usual_ms)
-        if table.usual_ms is None:
-            table.set_usual_ms(yardstick.settle())
+        yardstick.settle()
     return yardstick
 
 

@@ -1,14 +1,15 @@
 """Timing that says whether it can be trusted, on a machine that does other things too.
 
-Whatever else a machine does only slows what is timed, and comes and goes.  So a call is timed in several series, until
-the two fastest agree; what is stated lies between them, and is never less than what was measured by more than a bounded
+Whatever else a machine does only slows what is timed, and comes and goes.  Runs during which the operating system gave
+the core to something else are left out.  A call is timed in several series, until the two fastest agree; what is stated
+lies between them, and is never less than what was measured by more than a bounded
 correction: processors change their clock, and a fixed convolution, timed beside the series of a latency table, tells by
 how much.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,21 +17,33 @@ import torch
 from torch.nn import functional as F
 
 from nnmass.errors import InvalidValueError
-from nnmass.latency import Timing
+from nnmass.latency import LARGEST_CORRECTION, Timing, corrected
 
 Clock = Callable[[], float]
 """Seconds from some beginning."""
+Interruptions = Callable[[], int]
+"""How often the operating system took the core from this process; 0 where it does not say."""
 
 _RUNS = 7
 _LOOKS = 15
 _LEAST_REPEATS, _MOST_REPEATS = 3, 200  # of a series
+_TRIES = 5  # times the least repeats, where runs are interrupted
 _WARM_UP = 2
 _MOST_SERIES = 12
 _LONGER = 8  # times the seconds that were asked for, at most, where the machine is not steady
 _AGREEMENT = 0.1  # by which the two fastest series may differ
 _SPREAD = 2.0  # of the 90th to the 10th percentile
-_CORRECTION = 1.3  # for the machine's speed, at most
+_LEAST_DRIFT = 0.03  # of the machine's speed: by so much the yardstick says other than the blocks do
 MOST_SECONDS = 3600.0
+
+
+def involuntary_switches() -> int:
+    """How often the operating system took the core from this process; 0 where it does not say."""
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ImportError:  # not a POSIX system
+        return 0
+    return getrusage(RUSAGE_SELF).ru_nivcsw
 
 
 @dataclass
@@ -40,15 +53,17 @@ class Series:
     Attributes:
         taken: milliseconds of each.
         speed: of the machine meanwhile, relative to its usual; 1 where nobody asked.
+        interrupted: whether too few were left alone to be trusted; if none was, all stand here.
     """
 
     taken: list[float]
     speed: float = 1.0
+    interrupted: bool = False
 
     @property
     def stated(self) -> list[float]:
         """Milliseconds at the usual speed, as far as that is corrected for."""
-        return [ms * min(max(self.speed, 1 / _CORRECTION), _CORRECTION) for ms in self.taken]
+        return [ms * corrected(self.speed) for ms in self.taken]
 
     @property
     def median(self) -> float:
@@ -67,6 +82,7 @@ class Yardstick:
 
     usual_ms: float | None = None
     clock: Clock = time.perf_counter
+    interruptions: Interruptions = involuntary_switches
     _generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
 
     @cached_property
@@ -98,7 +114,11 @@ class Yardstick:
             calls: to time; warmed up first.
             seconds: to spend on rounds; up to some times as long where the machine is not steady.
         """
-        return in_turn(calls, seconds, clock=self.clock, speed=lambda: self.settle() / self.now())
+        usual_ms = self.settle()
+        timings = in_turn(
+            calls, seconds, clock=self.clock, interruptions=self.interruptions, speed=lambda: usual_ms / self.now()
+        )
+        return [timing._replace(usual_ms=usual_ms) for timing in timings]
 
 
 def in_turn(
@@ -106,6 +126,7 @@ def in_turn(
     seconds: float,
     *,
     clock: Clock = time.perf_counter,
+    interruptions: Interruptions = involuntary_switches,
     speed: Callable[[], float] | None = None,
 ) -> list[Timing]:
     """Time several calls, one after the other and over and over, in series until the two fastest of each call agree.
@@ -114,10 +135,12 @@ def in_turn(
         calls: to time; warmed up first.
         seconds: to spend; up to some times as long where series do not agree.
         clock: that is looked at.
+        interruptions: of the process so far.
         speed: of the machine, relative to its usual; looked at before and after each series.
 
     Returns:
-        Of each call the two fastest series together; where they cannot be trusted the result says why.
+        Of each call the two fastest series together; where they cannot be trusted the result says why.  Its drift is
+        that of the machine's speed meanwhile, at least 3 %; none where nobody looked at the speed.
 
     Raises:
         InvalidValueError: no time, or more than an hour.
@@ -129,26 +152,38 @@ def in_turn(
             call()
     found: list[list[Series]] = [[] for _ in calls]
     began = clock()
-    before = speed() if speed else 1.0
+    speeds = [speed() if speed else 1.0]
     for k in range(_MOST_SERIES):
-        taken = _rounds(calls, seconds / 2, clock)
-        after = speed() if speed else 1.0
+        taken = _rounds(calls, seconds / 2, clock, interruptions)
+        speeds.append(speed() if speed else 1.0)
         for series, own in zip(found, taken, strict=True):
-            series.append(Series(own, (before + after) / 2))
-        before = after
+            series.append(replace(own, speed=sum(speeds[-2:]) / 2))
         if k and (clock() - began > _LONGER * seconds or not any(_stated(series).unstable for series in found)):
             break
-    return [_stated(series) for series in found]
+    drift = max(_LEAST_DRIFT, float(np.std(speeds) / np.mean(speeds))) if speed else 0.0
+    return [_stated(series)._replace(drift=drift) for series in found]
 
 
-def _rounds(calls: Sequence[Callable[[], object]], seconds: float, clock: Clock) -> list[list[float]]:
-    """Milliseconds of each call, in rounds."""
+def _rounds(
+    calls: Sequence[Callable[[], object]], seconds: float, clock: Clock, interruptions: Interruptions
+) -> list[Series]:
+    """Repeats of each call, in rounds; more of them where interruptions leave too few."""
+    alone: list[list[float]] = [[] for _ in calls]
     taken: list[list[float]] = [[] for _ in calls]
     end = clock() + seconds
-    while len(taken[0]) < _LEAST_REPEATS or (clock() < end and len(taken[0]) < _MOST_REPEATS):
-        for own, call in zip(taken, calls, strict=True):
-            own.append(_once(call, clock))
-    return taken
+    while len(taken[0]) < _LEAST_REPEATS or (
+        len(taken[0]) < _TRIES * _LEAST_REPEATS and min(map(len, alone)) < _LEAST_REPEATS
+        if clock() >= end
+        else len(taken[0]) < _MOST_REPEATS
+    ):
+        for k, call in enumerate(calls):
+            before = interruptions()
+            taken[k].append(_once(call, clock))
+            if interruptions() == before:
+                alone[k].append(taken[k][-1])
+    return [
+        Series(own or every, interrupted=len(own) < _LEAST_REPEATS) for own, every in zip(alone, taken, strict=True)
+    ]
 
 
 def _once(call: Callable[[], object], clock: Clock) -> float:
@@ -162,14 +197,17 @@ def _stated(series: Sequence[Series]) -> Timing:
     fastest = sorted(series, key=lambda one: one.median)[:2]
     values = [ms for one in fastest for ms in one.stated]
     p10, median, p90, p99 = (float(q) for q in np.quantile(values, [0.1, 0.5, 0.9, 0.99]))
-    return Timing(median, p10, p90, p99, len(values), _unstable(fastest, p10, p90))
+    speed = sum(one.speed for one in fastest) / len(fastest)
+    return Timing(median, p10, p90, p99, len(values), _unstable(fastest, p10, p90), speed)
 
 
 def _unstable(fastest: Sequence[Series], p10: float, p90: float) -> str:
     """Why the fastest series cannot be trusted; empty where they can."""
-    speeds = [one.speed for one in fastest if not 1 / _CORRECTION <= one.speed <= _CORRECTION]
+    speeds = [one.speed for one in fastest if not 1 / LARGEST_CORRECTION <= one.speed <= LARGEST_CORRECTION]
     if speeds:
         return f"the machine ran at {speeds[0]:.0%} of its usual speed"
+    if any(series.interrupted for series in fastest):
+        return "other programs took the core during nearly all of its runs"
     one, other = (series.median for series in fastest)
     if other > (1 + _AGREEMENT) * one:
         return f"its two fastest series differ by {other / one - 1:.0%}"

@@ -156,7 +156,7 @@ class WideResNetSpace(Space):
         kept = [pair for pair in pairs if self._member(*pair).activation_bytes <= most]
         rows = []
         for spec in (self._member(*pair) for pair in kept):
-            rows.append(rows_of(*spec.costs, 0.0 if latency is None else latency.predict(spec).total_ms))
+            rows.append(rows_of(*spec.costs, 0.0 if latency is None else latency.milliseconds(spec)))
         blocks = [(0, np.array(rows), np.array(kept, np.int64))] if rows else []
         return [make_level(1, blocks, [(0, 0, rows_of(0, 0, 0))] if rows else [])]
 
