@@ -77,7 +77,7 @@ def main() -> None:
         "asked": asked,
         "answers": [[answer._asdict() for answer in own] for own in answers],
         "pairs": pairs,
-        "outcomes": {name: counts[name] for name in ("same network", "cannot tell", "contradiction")},
+        "outcomes": {name: counts[name] for name in ("same network", "equally good", "cannot tell", "contradiction")},
         "estimates_alone_differ": alone,
         "target": {"contradictions_at_most": 0, "met": counts["contradiction"] == 0},
     }
@@ -151,7 +151,8 @@ def compared(one: Answer, other: Answer) -> dict[str, Any]:
     """Whether two answers agree, leave it open, or exclude each other."""
     apart = one.least > other.most * SLACK or other.least > one.most * SLACK
     same = one.network is not None and one.network == other.network
-    outcome = "contradiction" if apart else "same network" if same else "cannot tell"
+    certain = one.least == one.most == other.least == other.most
+    outcome = "contradiction" if apart else "same network" if same else "equally good" if certain else "cannot tell"
     return {"outcome": outcome, "estimates_differ": one.by_estimates != other.by_estimates}
 
 

@@ -4,7 +4,8 @@ import re
 import pytest
 
 from nnmass import DenseCNN, DenseMLP, MobileNetV2, load_spec
-from nnmass.latency import Block, Conditions, LatencyTable, Timing
+from nnmass.designing import MobileNetV2Space
+from nnmass.latency import PASSES, Block, Conditions, LatencyTable, Timing
 from nnmass.timing import conditions
 
 
@@ -74,9 +75,53 @@ def test_a_latency_table_is_filled_and_used(nnmass, space, tmp_path):
     filled = nnmass("bench", "--space", space, "--table", table, "--threads", 1, "--seconds", 0.001, "--json")
     assert filled.code == 0, filled.err
     assert filled.json()["measured"] == filled.json()["blocks"] > 0
-    result = nnmass("design", space, "--max-latency-ms", 50, "--latency", table, "--json")
+    result = nnmass("design", space, "--max-latency-ms", 5000, "--latency", table, "--json")
     assert result.code == 0, result.err
-    assert 0 < result.json()["design"]["latency_ms"] <= 50
+    found = result.json()["design"]
+    assert 0 < found["latency_low_ms"] <= found["latency_ms"] <= found["latency_high_ms"] <= 5000
+
+
+def test_what_a_latency_table_cannot_tell_is_said(nnmass, tmp_path):
+    path = tmp_path / "latency.sqlite"
+    table = LatencyTable(path, conditions(threads=1), create=True)
+    stages = [{"expansion": 3, "channels": 16, "repeats": [1, 2, 3], "stride": 1}] * 2
+    space = MobileNetV2Space(stages=stages, image_size=32)
+    for piece in space.blocks():
+        table.add(piece, Timing(1.0, 0.9, 1.1, 1.1, 7))
+    chosen = space.to_json(tmp_path / "space.json")
+    shown = nnmass("design", chosen, "--max-latency-ms", 7, "--latency", path, "--out", tmp_path / "out")
+    assert shown.code == 0, shown.err
+    assert "6.00 ms [5.40, 6.60]" in shown.out
+    assert "Proven: no network of the space surely within the budgets has larger NN-Mass." in shown.out
+    assert "The latency table cannot tell whether another with NN-Mass" in shown.out
+    assert "7.00 ms [6.30, 7.70]" in (tmp_path / "out" / "report.html").read_text()
+    least = nnmass("design", chosen, "--min-mass", 1, "--objective", "latency_ms", "--latency", path)
+    assert "cannot tell which is the fastest: none takes less than 4.50 ms" in least.out
+    open_ = nnmass("design", chosen, "--max-latency-ms", 4, "--latency", path)
+    assert (open_.code, open_.err.count("\n")) == (1, 1)
+    assert (
+        "feasible is at most 4.4 ms; by its lower bounds there is a network of 3.6 ms: the table cannot tell"
+        in open_.err
+    )
+    front = nnmass("design", chosen, "--front", "latency_ms", "--latency", path, "--out", tmp_path / "out")
+    assert "possibly" in front.out
+    assert "the latency table cannot tell" in " ".join(front.out.split())
+    assert (tmp_path / "out" / "front.png").stat().st_size > 5000
+
+
+def test_a_larger_block_that_is_faster_is_named(nnmass, tmp_path):
+    path = tmp_path / "latency.sqlite"
+    here = conditions(threads=1)
+    table = LatencyTable(path, here, create=True)
+    space = MobileNetV2Space(stages=[{"expansion": [3, 4, 5, 6], "channels": 16, "repeats": 1, "stride": 2}])
+    for k, piece in enumerate(space.blocks()):
+        for _ in range(PASSES):
+            table.add(piece, Timing(9.0 - k, 9.0 - k, 9.0 - k, 9.0 - k, 7))
+    arguments = ("bench", "--space", space.to_json(tmp_path / "space.json"), "--table", path, "--threads", 1)
+    shown = nnmass(*arguments).out
+    assert shown.count("takes longer than the larger inverted_residual") == 3
+    assert "3 more such pairs; --json lists all" in shown
+    assert len(nnmass(*arguments, "--json").json()["exceptions"]) == 6
 
 
 def test_a_table_of_another_device_is_refused_and_can_be_asked_for(nnmass, tmp_path):

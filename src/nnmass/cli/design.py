@@ -197,6 +197,11 @@ def _show_front(
         return
     columns, rows = front_rows(found)
     print_table(f"Largest NN-Mass for its {cost}: {len(found):,} networks", columns, rows, wrapped=["network"])
+    if any(candidate.possible_mass is not None for candidate in found):
+        say(
+            "Every network is surely within the upper bound of its latency; possibly another of the mass beside is: the "
+            "latency table cannot tell."
+        )
     if len(rows) < len(found):
         say(f"{len(rows)} of {len(found):,} networks are shown, evenly spread; --out and --json hold all.")
     if out is not None:

@@ -76,5 +76,6 @@ def _possibly(solve_by: SolveBy, latency: LatencyTable, error: InfeasibleError) 
     least = float(possible.path.quantities[QUANTITIES.index("latency_ms")])
     return InfeasibleError(
         f"by the upper bounds of the latency table {error}; by its lower bounds there is a network of {least:,.4g} ms: "
-        f"the table cannot tell.  More passes of nnmass bench over {latency.path} narrow the bounds"
+        "the table cannot tell.  One that is measured longer (nnmass bench --seconds), or while the machine does less, "
+        "has narrower bounds"
     )

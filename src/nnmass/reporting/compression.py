@@ -185,6 +185,8 @@ def cost_notes(outcome: CompressionOutcome) -> list[str]:
     else:
         answer = f"This network is the cheapest in {cost} of the {among}"
         proof = "it is proven that none is cheaper"
+    if compression.timed is not None and "latency_ms" in (compression.objective, *compression.budgets):
+        proof += " by the upper bounds of the latency table"
     if not compression.optimal:
         proof = f"at most {certificate.gap:.2%} from what is proven possible"
     notes = [f"{answer}; {proof}.", *compression.notes]
