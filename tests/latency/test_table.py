@@ -156,7 +156,7 @@ def test_what_was_not_steady_is_kept_as_such(tmp_path):
     table = LatencyTable(tmp_path / "t.sqlite", HERE, create=True)
     spec = DenseMLP(width=8, depth=3, max_skips=20, in_features=64)
     first, *rest = blocks_of(spec)
-    table.add(first, timing(1.0)._replace(p90_ms=1.4, unstable="its times spread"))
+    table.add(first, timing(1.0)._replace(p90_ms=1.4, p99_ms=1.5, unstable="its times spread"))
     for piece in rest:
         table.add(piece, timing(1.0))
     again = LatencyTable(table.path)
@@ -177,8 +177,8 @@ def test_a_table_of_another_version_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("median_ms", float("inf")), ("median_ms", -1.0), ("p99_ms", "fast"), ("speed", 0.0),
-        ("drift", -1.0), ("usual_ms", "x"), ("unstable", b"1"), ("repeats", "many"), ("kind", "abacus"),
+        ("median_ms", float("inf")), ("median_ms", -1.0), ("median_ms", 1e300), ("p90_ms", 0.5), ("p99_ms", "fast"),
+        ("speed", 0.0), ("drift", -1.0), ("usual_ms", "x"), ("unstable", b"1"), ("repeats", "many"), ("kind", "abacus"),
         ("sizes", "[" * 100_000), ("sizes", "{}"), ("sizes", "[1, 2]"), ("sizes", "[0, 8, 1e3]"), ("sizes", "\x1b[2J"),
         ("sizes", f"[0, 8, {10**30}]"), ("sizes", "[0, -8, 16]"),
     ],

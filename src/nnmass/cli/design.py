@@ -199,8 +199,8 @@ def _show_front(
     print_table(f"Largest NN-Mass for its {cost}: {len(found):,} networks", columns, rows, wrapped=["network"])
     if any(candidate.possible_mass is not None for candidate in found):
         say(
-            "Every network is surely within the upper bound of its latency.  The latency table cannot tell whether one of "
-            "the mass beside it is."
+            "Every network is surely within the upper bound of its latency.  The latency table cannot tell whether one "
+            "of the mass beside it is."
         )
     if len(rows) < len(found):
         say(f"{len(rows)} of {len(found):,} networks are shown, evenly spread; --out and --json hold all.")

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,6 +24,7 @@ from nnmass.plain_text import plain
 _APPLICATION = 0x6E6E6C74  # "nnlt", in the header of the file
 _VERSION = 3
 _LARGEST = 2**31
+_LEAST_TIME, _MOST_TIME = 1e-9, 1e12
 _INTERPOLATED = {"dense_layer": ("inputs",), "linear": ("inputs", "skips")}
 """Kinds whose latency is interpolated along a size; what else changes with it is left out of the look-up."""
 End: TypeAlias = Literal["ms", "low_ms", "high_ms"]
@@ -266,11 +266,7 @@ class LatencyTable:
             if not isinstance(numbers, list) or not all(type(size) is int and 0 <= size < _LARGEST for size in numbers):
                 raise ValueError("sizes of a block are whole numbers")
             block, timing = Block(kind, tuple(numbers)), Timing(*rest)
-            times = (*timing[:4], timing.speed, timing.usual_ms)
-            if not all(map(_is_time, times)) or type(timing.repeats) is not int or not 0 <= timing.drift < math.inf:
-                raise ValueError("times are positive and finite")
-            if not isinstance(timing.unstable, str):
-                raise ValueError("why it is not steady is a text")
+            _check(timing)
         except (ValueError, TypeError, RecursionError) as error:
             shown = plain(f"{kind} {sizes}", limit=80)
             raise StoreError(f"{self.path}: damaged: block {shown}: {first_line(error)}") from None
@@ -299,8 +295,19 @@ class LatencyTable:
 _FIELDS = fields(Conditions)
 
 
+def _check(timing: Timing) -> None:
+    """Refuse what no pass comes to."""
+    median_ms, p10_ms, p90_ms, p99_ms = timing[:4]
+    if not all(map(_is_time, (*timing[:4], timing.speed, timing.usual_ms))):
+        raise ValueError(f"times and speeds are numbers from {_LEAST_TIME:g} to {_MOST_TIME:g}")
+    if not p10_ms <= median_ms <= p90_ms <= p99_ms:
+        raise ValueError("percentiles of times ascend")
+    if type(timing.repeats) is not int or not 0 <= timing.drift <= 1 or not isinstance(timing.unstable, str):
+        raise ValueError("repeats are a whole number, a drift lies in 0 … 1, why a pass is not steady is a text")
+
+
 def _is_time(value: Any) -> bool:
-    return type(value) is float and 0 < value < math.inf
+    return type(value) is float and _LEAST_TIME <= value <= _MOST_TIME
 
 
 def _open(path: str | os.PathLike[str], *, create: bool) -> Database:

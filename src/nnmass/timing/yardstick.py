@@ -160,7 +160,7 @@ def in_turn(
             series.append(replace(own, speed=sum(speeds[-2:]) / 2))
         if k and (clock() - began > _LONGER * seconds or not any(_stated(series).unstable for series in found)):
             break
-    drift = max(_LEAST_DRIFT, float(np.std(speeds) / np.mean(speeds))) if speed else 0.0
+    drift = min(max(_LEAST_DRIFT, float(np.std(speeds) / np.mean(speeds))), 1.0) if speed else 0.0
     return [_stated(series)._replace(drift=drift) for series in found]
 
 
