@@ -7,7 +7,7 @@ from scipy.stats import binom
 from nnmass.latency import LARGEST_CORRECTION, PASSES, Latency, Timing, known_from, total
 from nnmass.latency.times import _rank_above, _rank_below
 
-times = st.floats(0.01, 100)
+times, any_speed = st.floats(0.01, 100), st.floats(0.2, 5)
 
 
 def steady(ms, **values):
@@ -15,7 +15,7 @@ def steady(ms, **values):
 
 
 @st.composite
-def timings(draw, speeds=st.floats(0.2, 5)):
+def timings(draw, speeds=any_speed):
     p10, p50, p90, p99 = sorted(draw(st.lists(times, min_size=4, max_size=4)))
     speed, drift = draw(speeds), draw(st.floats(0, 0.2))
     return Timing(p50, p10, p90, p99, 7, draw(st.sampled_from(["", "shaken"])), speed, drift, draw(times))

@@ -54,6 +54,25 @@ def test_interruptions_are_no_latency():
     assert timing.unstable == ""
 
 
+@pytest.mark.parametrize("lasting", [1, 4])
+def test_runs_that_were_interrupted_are_left_out(lasting):
+    """Of every five runs some wait for another program; the system counts that."""
+    costs = itertools.cycle([1.0] * (5 - lasting) + [9.0] * lasting)
+    machine = Machine(costs)
+    timing = timed(machine, interruptions=lambda: sum(cost > 1 for cost in machine.taken))
+    assert timing[:4] == pytest.approx((1, 1, 1, 1))
+    assert timing.unstable == ""
+    assert min(machine.taken) < np.mean(machine.taken)
+
+
+def test_a_call_that_is_always_interrupted_is_not_trusted():
+    machine = Machine(itertools.repeat(9.0))
+    timing = timed(machine, interruptions=lambda: len(machine.taken))
+    assert timing.unstable == "other programs took the core during nearly all of its runs"
+    assert timing.median_ms == pytest.approx(9.0)
+    assert machine.now < 10 * SECONDS
+
+
 def test_a_slow_while_is_waited_for():
     timing = timed(Machine(itertools.chain([3.0] * 20, itertools.repeat(1.0))))
     assert timing.median_ms == pytest.approx(1.0)
@@ -120,3 +139,6 @@ def test_a_yardstick_states_for_its_usual_speed():
     machine = Machine(itertools.repeat(1.2))
     timing = Slow(usual_ms=1.0, clock=machine.clock).time(machine.call, SECONDS)
     assert timing.median_ms == pytest.approx(1.0)
+    assert timing.raw_ms == pytest.approx(1.2)
+    assert timing.yardstick_ms == pytest.approx(1.2)
+    assert timing.drift == pytest.approx(0.03)
