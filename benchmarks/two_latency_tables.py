@@ -44,6 +44,10 @@ class Answer(NamedTuple):
     network: str | None
     by_estimates: str | None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; no bound where nothing is excluded."""
+        return self._asdict() | {"most": self.most if math.isfinite(self.most) else None}
+
 
 def main() -> None:
     """Measure the tables, ask them, compare, print and write."""
@@ -75,7 +79,7 @@ def main() -> None:
         "conditions": str(where),
         "tables": filled,
         "asked": asked,
-        "answers": [[answer._asdict() for answer in own] for own in answers],
+        "answers": [[answer.to_dict() for answer in own] for own in answers],
         "pairs": pairs,
         "outcomes": {name: counts[name] for name in ("same network", "equally good", "cannot tell", "contradiction")},
         "estimates_alone_differ": alone,
