@@ -6,7 +6,7 @@ from statistics import median
 from typing import NamedTuple
 
 PASSES = 6
-"""Over each block at least; the fewest of which the order statistics do not end with the slowest."""
+"""Over each block, at least; the two slowest of six do not count for its bounds."""
 _QUANTILE = 0.25  # over passes: whatever else the machine does only slows
 _COVERAGE = 0.95  # of each bound
 _FEWEST = 4  # passes whose order statistics are bounds
