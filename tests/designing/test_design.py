@@ -1,12 +1,23 @@
+import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from nnmass import DenseCNN, MobileNetV2, design
-from nnmass.designing import DenseCNNSpace, DenseMLPSpace, MobileNetV2Space, ResNetSpace, describe
-from nnmass.errors import DomainError, InfeasibleError, InvalidValueError
-from nnmass.prediction import Network, compare
+from nnmass import DenseCNN, DenseMLP, MobileNetV2, design
+from nnmass.designing import (
+    CifarResNetSpace,
+    DenseCNNSpace,
+    DenseMLPSpace,
+    MobileNetV2Space,
+    ResNetSpace,
+    WideResNetSpace,
+    describe,
+)
+from nnmass.designing.fitted import require_kind
+from nnmass.errors import DomainError, FitError, InfeasibleError, InvalidValueError
+from nnmass.prediction import Network, Origin, compare
 
 
 def best_of(specs, **limits):
@@ -115,8 +126,9 @@ def test_alternatives_are_each_the_best_of_those_unlike_all_before(small_spaces,
     assert len(listed) == 6 or not left
 
 
+ORIGIN = Origin(DenseMLP(width=8, depth=16, max_skips=12, in_features=64), "digits (bundled)", {"epochs": 30})
 FITTED = compare(
-    [Network(m, 1_000 * k, 900 * k, 0.8 + 0.02 * k, 5, 0.01, "16") for k, m in enumerate((10, 20, 40, 80), start=1)]
+    [Network(m, 1_000 * k, 900 * k, 0.8 + 0.02 * k, 5, 0.01, "16", ORIGIN) for k, m in enumerate((10, 20, 40, 80), 1)]
 )
 
 
@@ -130,15 +142,82 @@ def test_a_fit_predicts_and_keeps_designs_near_its_networks():
     assert found.best.outside == ()
     beyond = design(space, fit=FITTED, outside_domain=True)
     assert beyond.spec.nn_mass > high
-    assert any("the fit reaches from" in reason for reason in beyond.best.outside)
+    assert any("lies too far outside the 4 fitted networks" in reason for reason in beyond.best.outside)
     assert any("params: fitted were" in reason for reason in beyond.best.outside)
     assert "nn_mass" not in beyond.best.accuracy
+    assert found.to_dict()["fit"]["holds_for"]["family"] == "DenseMLP"
+
+
+OTHERS = {
+    "width": DenseMLPSpace(width=9, in_features=64),
+    "in features": DenseMLPSpace(in_features=65),
+    "num classes": DenseMLPSpace(in_features=64, num_classes=3),
+    "activation": DenseMLPSpace(in_features=64, activation="tanh"),
+    "family DenseCNN": DenseCNNSpace(widths=((8,), (16,)), conv="separable"),
+    "family MobileNetV2": MobileNetV2Space(),
+    "family ResNet": ResNetSpace(),
+    "family CifarResNet": CifarResNetSpace(),
+    "family WideResNet": WideResNetSpace(),
+}
+
+
+@pytest.mark.parametrize("outside_domain", [False, True])
+@pytest.mark.parametrize("difference", OTHERS)
+def test_a_fit_says_nothing_of_a_space_of_another_kind(difference, outside_domain):
+    with pytest.raises(DomainError, match=rf"^the fit holds for DenseMLPs .*; this space has {difference} .*, not "):
+        design(OTHERS[difference], fit=FITTED, outside_domain=outside_domain)
+
+
+def test_a_network_of_another_kind_in_a_space_that_holds_several_has_no_prediction():
+    space = DenseMLPSpace(width=(8, 16), depth=(12, 16), in_features=64)
+    found = design(space, fit=FITTED, outside_domain=True, top=3)
+    listed = [found.best, *found.alternatives]
+    assert {candidate.spec.width for candidate in listed} == {8, 16}
+    for candidate in listed:
+        told = any("this network has width 16, not 8" in reason for reason in candidate.outside)
+        assert told == (candidate.spec.width == 16)
+        assert bool(candidate.accuracy) == (candidate.spec.width == 8)
+    with pytest.raises(DomainError, match="this space has width 8 … 16, not 8"):
+        design(space, fit=FITTED, outside_domain=True, objective="accuracy")
+
+
+def test_the_largest_predicted_accuracy_lies_within_the_fit_in_any_case():
+    shallow = DenseMLPSpace(depth=(4, 16), in_features=64)
+    found = design(shallow, fit=FITTED, objective="accuracy", outside_domain=True)
+    assert found.spec.nn_mass <= FITTED.mass.reach()[1]
+    assert "nn_mass" in found.best.accuracy
+
+
+def test_a_fit_of_unknown_networks_is_refused():
+    unknown = compare([replace(network, origin=None) for network in FITTED.networks])
+    with pytest.raises(FitError, match="do not say what they are"):
+        design(DenseMLPSpace(in_features=64), fit=unknown)
+
+
+def test_a_space_and_its_members_have_the_same_traits(small_space, members_of):
+    for spec in members_of(small_space)[:50]:
+        assert spec.traits.keys() == small_space.traits.keys()
+        network = Network(1.0, 1, 1, 0.5, 1, 0.0, "", Origin(spec, "digits", {}))
+        fit = compare(
+            [replace(network, nn_mass=m, params=k, macs=k, accuracy=k / 9) for m, k in ((1, 2), (2, 3), (4, 8))]
+        )
+        require_kind(small_space, fit, every=False)
+        for name in spec.traits:
+            other = copy.copy(fit.kind.traits)
+            for value in (-1, (-1,), (*spec.traits[name], 8) if isinstance(spec.traits[name], tuple) else None):
+                other[name] = value
+                wrong = replace(fit, kind=replace(fit.kind, traits=other))
+                with pytest.raises(DomainError, match=f"this space has {name.replace('_', ' ')} .*, not "):
+                    require_kind(small_space, wrong, every=False)
+            other[name] = spec.traits[name]
 
 
 def test_predicted_accuracy_grows_with_mass_or_is_no_objective():
     space = DenseMLPSpace(in_features=64)
     assert design(space, fit=FITTED, objective="accuracy").spec == design(space, fit=FITTED).spec
-    falling = compare([Network(m, 1_000 * m, 900 * m, 0.9 - m / 1_000, 5, 0.01, "16") for m in (10, 20, 41, 80)])
+    falling = compare(
+        [Network(m, 1_000 * m, 900 * m, 0.9 - m / 1_000, 5, 0.01, "16", ORIGIN) for m in (10, 20, 41, 80)]
+    )
     with pytest.raises(InvalidValueError, match="predicts no more accuracy from more mass"):
         design(space, fit=falling, objective="accuracy")
     with pytest.raises(InvalidValueError, match="objective 'accuracy' needs a fit"):

@@ -7,7 +7,7 @@ import pytest
 from nnmass import DenseMLP, RunStore, TrainingConfig, compress, load_data
 from nnmass.errors import FitError
 from nnmass.experiments import CompressionOutcome, measured_verdict, verify
-from nnmass.prediction import Network, compare
+from nnmass.prediction import Network, Origin, compare
 from nnmass.sweeps import data_label, plan_runs, stored_run
 
 CONFIG = TrainingConfig(epochs=1, batch_size=32)
@@ -89,18 +89,26 @@ def test_accuracies_are_those_of_the_store_in_the_order_of_seeds(compression, ve
     assert verification.reference.accuracies[:2] == pytest.approx(by_seed)
 
 
-def network(mass, accuracy):
-    return Network(mass, 100 + int(mass), 90 + int(mass), accuracy, 5, 0.01, "16")
+def network(mass, accuracy, spec):
+    return Network(mass, 100 + int(mass), 90 + int(mass), accuracy, 5, 0.01, "16", Origin(spec, "digits", {}))
 
 
 def test_an_outcome_predicts_both_networks_or_says_why_not(compression):
     mass = compression.reference.nn_mass
-    near = compare([network(mass * f, 0.8 + 0.1 * f + 0.01 * (-1) ** k) for k, f in enumerate((0.5, 0.8, 1.2, 2.0))])
+    spec = compression.reference
+    near = compare(
+        [network(mass * f, 0.6 + 0.1 * f + 0.01 * (-1) ** k, spec) for k, f in enumerate((0.5, 0.8, 1.2, 2))]
+    )
     outcome = CompressionOutcome(compression, "digits", near)
     assert set(outcome.predictions) == {"reference", "compressed"}
     assert outcome.not_predicted == ""
-    far = compare([network(mass * f, 0.8 + 0.01 * f) for f in (50, 80, 90)])
+    far = compare([network(mass * f, 0.1 + 0.0001 * f**2, spec) for f in (50, 80, 90)])
     outcome = CompressionOutcome(compression, "digits", far)
     assert outcome.predictions == {}
     assert "lies too far outside the 3 fitted networks" in outcome.not_predicted
+    wider = spec.model_copy(update={"width": spec.width + 1})
+    other = compare([network(mass * f, 0.6 + 0.1 * f**2, wider) for f in (0.5, 0.8, 1.2)])
+    outcome = CompressionOutcome(compression, "digits", other)
+    assert outcome.predictions == {}
+    assert f"this network has width {spec.width}, not {spec.width + 1}" in outcome.not_predicted
     assert CompressionOutcome(compression).not_predicted == "no networks were fitted"

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -75,18 +76,46 @@ def test_a_perfect_line_has_no_error():
     assert fit.predict(10) == pytest.approx((0.7, 0.7, 0.7))
 
 
-@pytest.mark.parametrize("level", [0.5, 0.8, 0.95, 0.999])
-@pytest.mark.parametrize("mass", [5.0, 12.5, 77.0])
-def test_the_interval_is_that_of_the_textbook(mass, level):
-    fit = MassPredictor.fit(MASSES, ACCURACIES)
-    x, n = np.log(MASSES), len(MASSES)
+def textbook(x, y, new, level):
+    """Half the interval of a new point where the scatter is even."""
+    n = len(x)
     design = np.stack([np.ones(n), x], 1)
-    (a, b), (squares,), *_ = np.linalg.lstsq(design, ACCURACIES)
-    new = np.array([1, math.log(mass)])
-    variance = squares / (n - 2) * (1 + new @ np.linalg.inv(design.T @ design) @ new)
-    half = stats.t.ppf((1 + level) / 2, n - 2) * math.sqrt(variance)
-    mean = a + b * math.log(mass)
-    assert fit.predict(mass, level=level) == pytest.approx((mean, mean - half, mean + half), rel=1e-9)
+    squares = np.linalg.lstsq(design, y)[1][0]
+    at = np.array([1, new])
+    variance = squares / (n - 2) * (1 + at @ np.linalg.inv(design.T @ design) @ at)
+    return stats.t.ppf((1 + level) / 2, n - 2) * math.sqrt(variance)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.95, 0.999])
+@pytest.mark.parametrize("mass", [5.0, 20.0, 77.0])
+def test_the_interval_is_around_the_line(mass, level):
+    fit = MassPredictor.fit(MASSES, ACCURACIES)
+    found = fit.predict(mass, level=level)
+    assert found.mean == pytest.approx(sklearn_line(MASSES, ACCURACIES).predict([[math.log(mass)]])[0])
+    if found.high < 1:
+        assert found.mean - found.low == pytest.approx(found.high - found.mean)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+@pytest.mark.parametrize("where", [0.0, 0.5, 1.0])
+def test_the_interval_of_many_networks_of_even_scatter_is_that_of_the_textbook(where, level):
+    x = np.linspace(1, 4, 2_000)
+    y = 0.3 + 0.1 * x + np.tile([-0.01, 0.02, 0.01, -0.02], 500)
+    new = 1 + 3 * where
+    found = LogFit.fit(np.exp(x), y).predict(math.exp(new), level=level)
+    assert (found.high - found.low) / 2 == pytest.approx(textbook(x, y, new, level), rel=0.03)
+
+
+@pytest.mark.parametrize("where", [0.0, 0.5, 1.0])
+def test_few_networks_have_intervals_at_least_as_wide_in_the_middle_and_wider_at_the_ends(where):
+    rng = np.random.default_rng(3)
+    x = np.linspace(1, 4, 8)
+    ratios = []
+    for _ in range(50):
+        y = 0.3 + 0.1 * x + rng.normal(0, 0.01, 8)
+        found = LogFit.fit(np.exp(x), y).predict(math.exp(1 + 3 * where))
+        ratios.append((found.high - found.low) / 2 / textbook(x, y, 1 + 3 * where, 0.95))
+    assert (0.9 if where == 0.5 else 1.2) < np.mean(ratios) < (1.2 if where == 0.5 else 2.0)
 
 
 def test_the_95_percent_interval_holds_a_new_point_95_times_in_100():
@@ -127,9 +156,61 @@ def test_the_error_names_the_value_that_is_too_far():
 
 def test_extrapolation_can_be_asked_for():
     fit = MassPredictor.fit(MASSES, ACCURACIES)
-    far = fit.predict(1e6, extrapolate=True)
-    assert far.mean == pytest.approx(fit.intercept + fit.slope * math.log(1e6))
-    assert far.high - far.low > fit.predict(20).high - fit.predict(20).low
+    far = fit.predict(1e3, extrapolate=True)
+    assert far.mean == pytest.approx(min(fit.intercept + fit.slope * math.log(1e3), 1))
+    assert far.mean - far.low > fit.predict(20).high - fit.predict(20).mean
+
+
+@given(points, st.floats(0.01, 1e5), st.floats(0.01, 0.999))
+@settings(max_examples=50, deadline=None)
+def test_an_accuracy_and_its_interval_lie_between_0_and_1_or_are_refused(pairs, value, level):
+    x, y = np.array(pairs).T
+    fit = LogFit.fit(x, y)
+    band = fit.band(value, level=level)
+    if band.low == 1 or band.high == 0:
+        with pytest.raises(ExtrapolationError, match="beyond what an accuracy can be"):
+            fit.predict(value, level=level, extrapolate=True)
+        return
+    found = fit.predict(value, level=level, extrapolate=True)
+    assert found == band
+    assert 0 <= found.low <= found.mean <= found.high <= 1
+    assert found.low < 1
+    assert found.high > 0
+
+
+def test_an_outcome_that_is_no_share_is_not_cut_off():
+    plain = LogFit.fit([10, 20, 30, 80], [0.90, 0.97, 0.95, 0.99], outcome="log loss").predict(80)
+    assert plain.high > 1
+    percent = LogFit.fit([10, 20, 30, 80], [90, 97, 95, 99]).predict(80)
+    assert percent.high > 100
+    assert LogFit.fit([10, 20, 30, 80], [0.90, 0.97, 0.95, 0.99]).predict(80).high == 1
+
+
+def test_a_fit_predicts_from_numbers():
+    with pytest.raises(InvalidValueError, match="predicts from nn_mass, a number or an array of numbers, got object"):
+        MassPredictor.fit(MASSES, ACCURACIES).predict(object())
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [([0.1, 0.2], r"one noise, or one per network, got shape \(2,\) for 9"), (-1e-9, "a variance of at least 0"),
+     (float("nan"), "a variance of at least 0")],
+)  # fmt: skip
+def test_a_noise_is_a_variance(noise, message):
+    with pytest.raises(FitError, match=message):
+        LogFit.fit(MASSES, ACCURACIES, noise=noise)
+
+
+def test_networks_of_a_line_are_said_to_be_on_one_and_others_are_not():
+    rng = np.random.default_rng(0)
+    x = np.linspace(2, 5, 40)
+    noise = rng.normal(0, 0.01, 40)
+    straight, curved = (LogFit.fit(np.exp(x), 0.5 + line + noise) for line in (0.1 * x, 0.25 * np.sqrt(x - 1.9)))
+    assert straight.misfit == ""
+    assert straight.curvature > 0.05
+    assert re.match(r"a straight line in log nn_mass does not describe these 40 networks: .*p = \d", curved.misfit)
+    assert curved.curvature < 0.001
+    assert LogFit.fit([1, 2, 3, 4], [0.1, 0.5, 0.2, 0.3]).curvature is None
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nnmass import DenseMLP
 from nnmass.errors import FitError
 from nnmass.prediction import QUANTITIES, LogFit, MassPredictor, Network, compare, fit_quantities
 
 
 def network(nn_mass, params, macs, accuracy, group=16, seeds=5):
     return Network(nn_mass, params, macs, accuracy, seeds, 0.01, group)
+
+
+SEEDS = sum(4 * 0.01**2 for _ in range(18)) / (18 * 4) / 5
+"""Variance of the mean of five seeds, pooled over 18 networks."""
 
 
 def noisy_networks(seed=0, count=18):
@@ -30,7 +35,7 @@ def test_every_quantity_is_fitted_on_the_same_networks():
     accuracy = [n.accuracy for n in networks]
     for quantity in QUANTITIES:
         values = [getattr(n, quantity) for n in networks]
-        assert vars(result.fits[quantity].fit) == vars(LogFit.fit(values, accuracy, quantity=quantity))
+        assert vars(result.fits[quantity].fit) == vars(LogFit.fit(values, accuracy, noise=SEEDS, quantity=quantity))
     assert isinstance(result.mass, MassPredictor)
     assert result.mass is result.fits["nn_mass"].fit
 
@@ -147,7 +152,7 @@ def test_another_outcome_is_fitted_in_the_same_way_and_named_in_messages():
     quantities = {name: np.array([getattr(n, name) for n in networks], float) for name in QUANTITIES}
     accuracy = np.array([n.accuracy for n in networks])
     groups = [n.group for n in networks]
-    assert fit_quantities(quantities, accuracy, groups) == compare(networks).fits
+    assert fit_quantities(quantities, accuracy, groups, noise=SEEDS) == compare(networks).fits
     losses = fit_quantities(quantities, -2 * accuracy, groups, name="log loss")
     for quantity, fit in compare(networks).fits.items():
         assert losses[quantity].fit.slope == pytest.approx(-2 * fit.fit.slope)
@@ -156,3 +161,29 @@ def test_another_outcome_is_fitted_in_the_same_way_and_named_in_messages():
         assert losses[quantity].group_error == pytest.approx(2 * fit.group_error)
     with pytest.raises(FitError, match="all 18 networks have the same log loss, 0"):
         fit_quantities(quantities, np.zeros(18), groups, name="log loss")
+
+
+def test_means_over_several_seeds_say_how_much_they_scatter_and_single_seeds_do_not():
+    networks = noisy_networks()
+    several = [replace(n, seeds=1 + k % 3, accuracy_std=0.02 if k % 3 else 0.0) for k, n in enumerate(networks)]
+    pooled = sum((n.seeds - 1) * n.accuracy_std**2 for n in several) / sum(n.seeds - 1 for n in several)
+    noise = [pooled / n.seeds for n in several]
+    accuracy = [n.accuracy for n in several]
+    fit = compare(several).mass
+    assert fit.scatter == LogFit.fit([n.nn_mass for n in several], accuracy, noise=noise).scatter
+    assert fit.slope == compare(networks).mass.slope
+    single = compare([replace(n, seeds=1, accuracy_std=0.0) for n in networks]).mass
+    assert single.scatter == LogFit.fit([n.nn_mass for n in networks], accuracy).scatter
+
+
+def test_a_comparison_of_networks_without_origin_predicts_no_specification():
+    result = compare(noisy_networks())
+    assert result.kind is None
+    with pytest.raises(FitError, match="the fitted networks do not say what they are"):
+        result.predict(DenseMLP(width=8, depth=16, max_skips=12))
+
+
+def test_networks_exactly_on_a_line_predict_nothing():
+    result = compare([network(m, 100 * m, 90 * m, a, seeds=1) for m, a in ((1, 0.5), (2, 0.6), (4, 0.7))])
+    with pytest.raises(FitError, match="the 3 networks lie exactly on a line in log nn_mass: nothing tells"):
+        result.at(2)

@@ -1,11 +1,14 @@
+import json
 import random
 import statistics
+from dataclasses import replace
 
 import pytest
 
 from nnmass.architectures import DenseCNN, DenseMLP
-from nnmass.errors import FitError
-from nnmass.sweeps import plan_runs, seed_means, stored_run
+from nnmass.errors import FitError, InvalidValueError, StoreError
+from nnmass.prediction import compare
+from nnmass.sweeps import chosen_runs, plan_runs, seed_means, stored_run
 from nnmass.training import TrainingConfig
 
 SPECS = [
@@ -67,13 +70,71 @@ def test_networks_with_other_links_are_other_networks():
 @pytest.mark.parametrize(
     ("others", "message"),
     [
-        (rows([0.5], data="mnist"), "a fit needs runs with one data, got 2: digits; mnist"),
-        (rows([0.5], config=TrainingConfig(epochs=7)), 'a fit needs runs with one training, got 2: .*"epochs":7'),
+        (rows([0.5], specs=SPECS[:2], data="mnist"), "data digits or mnist"),
+        (rows([0.5], specs=SPECS[:2], config=TrainingConfig(epochs=7)), "epochs 30 or 7"),
+        (
+            rows([0.5], specs=SPECS[:2], config=TrainingConfig(schedule="cosine", ema=0.9)),
+            "schedule constant or cosine, and ema 0.0 or 0.9",
+        ),
+        (rows([0.5], specs=SPECS[2:]), "family DenseMLP or DenseCNN|family DenseCNN or DenseMLP"),
+        (rows([0.5], specs=[DenseMLP(width=5, depth=5, max_skips=3)]), "width 4 or 5"),
+        (rows([0.5], specs=[DenseMLP(width=4, depth=5, max_skips=3, activation="relu")]), "activation elu or relu"),
     ],
 )
-def test_runs_on_several_data_sets_or_trained_in_several_ways_are_refused(others, message):
-    with pytest.raises(FitError, match=message):
-        seed_means(rows([0.5]) + others)
+def test_runs_of_several_kinds_are_neither_averaged_nor_fitted_together(others, message):
+    own = rows([0.25, 0.75], specs=SPECS[:2])
+    networks = seed_means(own + others)
+    assert {network.accuracy for network in networks} == {0.5}
+    assert len(networks) == 2 + len({run.spec for run in others})
+    with pytest.raises(FitError, match=f"these networks are not alike: they have ({message})"):
+        compare(networks)
+
+
+def test_rows_of_an_earlier_version_are_of_the_same_training():
+    earlier = rows([0.25], specs=SPECS[:1])[0]
+    stored = json.loads(earlier.training)
+    training = json.dumps({name: stored[name] for name in ("epochs", "optimizer", "learning_rate")})
+    later = replace(earlier, seed=1, key="other", training=json.dumps(stored, indent=2), test_accuracy=0.75)
+    (network,) = seed_means([replace(earlier, training=training), later])
+    assert (network.accuracy, network.seeds) == (0.5, 2)
+
+
+@pytest.mark.parametrize("training", ["", "[]", '{"epochs": -1}', '{"unheard_of": 1}', "3", "[" * 5_000])
+def test_a_row_without_a_training_configuration_is_named(training):
+    with pytest.raises(StoreError, match=r"run \w+: is no training configuration \("):
+        seed_means([replace(rows([0.5])[0], training=training)])
+
+
+MIXED = rows([0.5]) + rows([0.5], data="mnist (somewhere)", config=TrainingConfig(epochs=7))
+
+
+@pytest.mark.parametrize(
+    ("only", "count"),
+    [
+        ({}, 6),
+        ({"family": "DenseMLP"}, 4),
+        ({"data": "mnist"}, 3),
+        ({"epochs": 7}, 3),
+        ({"widths": [4, 8]}, 2),
+        ({"depth": 5, "data": "digits"}, 1),
+    ],
+)
+def test_runs_are_chosen_by_what_they_are(only, count):
+    assert len(chosen_runs(MIXED, only)) == count
+
+
+@pytest.mark.parametrize(
+    ("only", "error", "message"),
+    [
+        ({"width": 9}, FitError, "no run has width 9, but 4"),
+        ({"epochs": 8}, FitError, "no run has epochs 8, but 30; 7"),
+        ({"data": "mni"}, FitError, r"no run has data mni, but digits; mnist \(somewhere\)"),
+        ({"depht": 5}, InvalidValueError, "depht: no run has it, in its specification or its training"),
+    ],
+)
+def test_a_choice_that_leaves_no_run_says_what_there_is(only, error, message):
+    with pytest.raises(error, match=message):
+        chosen_runs(MIXED, only)
 
 
 def test_diverged_runs_of_other_data_do_not_matter():

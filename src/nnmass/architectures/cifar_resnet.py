@@ -1,7 +1,7 @@
 """Residual networks in the form for small images."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -117,6 +117,16 @@ class CifarResNet(Specification):
     def cells(self) -> tuple[ResidualCell, ...]:
         """The blocks, first to last."""
         return residual_cells(self.stages, 1, self.projection)
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """All but the blocks per stage."""
+        return self.model_dump(exclude={"family", "layers"})
+
+    @property
+    def scaled_traits(self) -> frozenset[str]:
+        """Channels of the stages."""
+        return frozenset({"widths"})
 
     @property
     def costs(self) -> Costs:

@@ -1,7 +1,7 @@
 """MobileNetV2: inverted residuals with free stages."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 
@@ -138,6 +138,24 @@ class MobileNetV2(Specification):
     def cells(self) -> tuple[ResidualCell, ...]:
         """The inverted residuals as cells."""
         return tuple(block.cell for block in self.blocks)
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """All but the blocks per stage: channels as they are built, whatever multiplied them."""
+        expansions, channels, _, strides = zip(*self.stages, strict=True)
+        return {
+            "expansions": expansions,
+            "channels": tuple(make_divisible(count * self.width_mult) for count in channels),
+            "strides": strides,
+            "stem_channels": self.stem,
+            "last_channels": self.last,
+            **self.model_dump(include={"image_size", "in_channels", "num_classes"}),
+        }
+
+    @property
+    def scaled_traits(self) -> frozenset[str]:
+        """Expansions and channels."""
+        return frozenset({"expansions", "channels", "stem_channels", "last_channels"})
 
     @property
     def costs(self) -> Costs:

@@ -1,7 +1,7 @@
 """Residual networks: ResNets, Wide-ResNets and ResNeXts."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -133,6 +133,16 @@ class ResNet(Specification):
     def cells(self) -> tuple[ResidualCell, ...]:
         """The blocks, first to last."""
         return residual_cells(self.stages, 1 if self.block == "basic" else 2, self.projection)
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """All but the blocks per stage."""
+        return self.model_dump(exclude={"family", "layers"}) | {"planes": self.stage_planes}
+
+    @property
+    def scaled_traits(self) -> frozenset[str]:
+        """Planes and inner widths."""
+        return frozenset({"planes", "width_per_group"})
 
     @property
     def costs(self) -> Costs:

@@ -79,6 +79,16 @@ class Specification(Validated, ABC):
         return int(self.costs.macs)
 
     @property
+    @abstractmethod
+    def traits(self) -> dict[str, Any]:
+        """What besides depth and skips makes it the network that it is, by name; a fit holds for equal ones."""
+
+    @property
+    def scaled_traits(self) -> frozenset[str]:
+        """Names of traits in which networks may differ whose accuracies are compared: widths, of residual networks."""
+        return frozenset()
+
+    @property
     def activation_bytes(self) -> int:
         """Peak memory of the activations of one input at inference, in bytes of 32-bit numbers.
 
@@ -132,6 +142,11 @@ class LinkedSpecification(Specification):
     @abstractmethod
     def cells(self) -> tuple[Cell, ...]:
         """The cells, first to last."""
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """All but depth and skips."""
+        return self.model_dump(exclude={"family", "depth", "max_skips", "links"})
 
     def with_links(self, seed: int) -> Self:
         """Return this specification with its links fixed, as ``build(seed)`` would draw them.

@@ -1,7 +1,7 @@
 """Wide residual networks of pre-activation blocks."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -85,6 +85,16 @@ class WideResNet(Specification):
     def cells(self) -> tuple[ResidualCell, ...]:
         """The blocks, first to last."""
         return residual_cells(self.stages, 1, self.projection)
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """All but the depth."""
+        return self.model_dump(exclude={"family", "depth"})
+
+    @property
+    def scaled_traits(self) -> frozenset[str]:
+        """The widening."""
+        return frozenset({"widen_factor"})
 
     @property
     def costs(self) -> Costs:

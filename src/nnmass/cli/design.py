@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nnmass.cli import options as o
+from nnmass.cli.fit import ONLY_HELP, comparison_of
 from nnmass.cli.output import print_json, print_table, say
 from nnmass.cli.unused import Unused, refuse_unused
 
 if TYPE_CHECKING:
     from nnmass.designing import Space
     from nnmass.latency import LatencyTable
-    from nnmass.prediction import Comparison
 
 FAMILIES = ("DenseMLP", "DenseCNN", "MobileNetV2", "ResNet", "CifarResNet", "WideResNet")
 UNUSED = (
@@ -23,6 +23,7 @@ UNUSED = (
     ),
     Unused(lambda given: given["latency"] is None, frozenset({"engine", "other_device"}), "needs --latency"),
     Unused(lambda given: given["mass_of"] is None, frozenset({"tolerance"}), "needs --mass-of"),
+    Unused(lambda given: given["fit"] is None, frozenset({"fit_only"}), "needs --fit"),
     Unused(lambda given: given["top"] == 1, frozenset({"diversity"}), "needs --top of at least 2"),
 )
 """Options of this command that some calls do not use."""
@@ -69,6 +70,7 @@ def design(
     fit: Annotated[
         Path | None, typer.Option(metavar="STORE", help="Runs of nnmass sweep: predict accuracy, stay near them.")
     ] = None,
+    fit_only: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help=ONLY_HELP)] = None,
     outside_domain: Annotated[
         bool, typer.Option("--outside-domain", help="Allow what the theory and the fit do not speak of, and mark it.")
     ] = False,
@@ -113,7 +115,7 @@ def design(
         **limits,
         objective=objective or ("mass" if min_mass is None else "macs"),
         latency=table,
-        fit=None if fit is None else _comparison(fit),
+        fit=None if fit is None else comparison_of(fit, fit_only or []),
         top=top,
         diversity=diversity,
         time_limit=time_limit,
@@ -159,13 +161,6 @@ def _mass_of(source: str) -> float:
             f"{source} has NN-Mass 0 (no skips): there is no mass to match", param_hint="--mass-of"
         )
     return mass
-
-
-def _comparison(path: Path) -> "Comparison":
-    from nnmass.prediction import compare
-    from nnmass.sweeps import RunStore, seed_means
-
-    return compare(seed_means(RunStore(path, create=False).runs()))
 
 
 def _show_front(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from nnmass.architectures import Specification
 from nnmass.designing.alternatives import Alternatives
 from nnmass.designing.bounded_latency import solve_within_bounds
 from nnmass.designing.candidates import Candidate, Design, require_domain
+from nnmass.designing.fitted import by_accuracy, predictions, require_kind, within
 from nnmass.designing.problem import Level, Path, connected
 from nnmass.designing.solver import (
     Budgets,
@@ -23,10 +23,9 @@ from nnmass.designing.solver import (
     solve,
 )
 from nnmass.designing.spaces import Space, default_space
-from nnmass.errors import ExtrapolationError, InvalidValueError
+from nnmass.errors import InvalidValueError
 from nnmass.latency import LatencyTable
 from nnmass.prediction import Comparison
-from nnmass.prediction import Prediction as AccuracyPrediction
 
 _MOST_ALTERNATIVES = 100
 
@@ -69,14 +68,17 @@ def design(
             ``"params"``, ``"macs"`` and ``"latency_ms"`` are minimised, given a ``min_mass``.
         latency: table of measured blocks (``nnmass bench`` fills it).  Its times have bounds: what is within a budget
             is so by the upper ones, and what may be better by the lower ones is named beside (`Design.possible`).
-        fit: accuracies of networks trained alike; predicts, and narrows the domain to what it reaches.
+        fit: accuracies of networks trained alike; predicts, and narrows the domain to what it reaches.  It holds for
+            networks of its kind (family, widths, inputs, classes) alone, whatever ``outside_domain`` says.
         top: how many networks to list: the best, the best of those unlike it, and so on.
         diversity: networks are alike if widths and depths of all stages differ by less than this, relatively.
         time_limit: seconds for the whole call, alternatives included; the answer then says how far it is proven.
-        outside_domain: allow what theory and fit do not speak of, and mark it.
+        outside_domain: allow what theory and fit do not speak of, and mark it; with objective ``"accuracy"`` only what
+            the theory does not.
 
     Raises:
-        DomainError: the space reaches beyond the domain.
+        DomainError: the space reaches beyond the domain, or its networks are not of the kind that was fitted.
+        FitError: the fitted networks do not say what they are.
         InfeasibleError: it is proven that nothing meets the budgets; says what would be feasible.
         InvalidValueError: an option out of range, or milliseconds without a table.
         LatencyError: the table lacks blocks of the space.
@@ -90,8 +92,9 @@ def design(
     """
     start = time.monotonic()
     space = default_space(space) if isinstance(space, str) else space
+    near = fit if objective == "accuracy" or not outside_domain else None
     if objective == "accuracy":
-        objective = _by_accuracy(fit)
+        objective = by_accuracy(fit)
     _check(
         space,
         objective,
@@ -105,8 +108,10 @@ def design(
         outside_domain,
     )
     budgets = Budgets(max_params, max_macs, max_latency_ms, min_mass, max_mass)
-    if fit is not None and not outside_domain:
-        budgets = _within(budgets, fit)
+    if fit is not None:
+        require_kind(space, fit, every=near is not None)
+    if near is not None:
+        budgets = within(budgets, near)
     deadline = math.inf if time_limit is None else start + time_limit
 
     def levels_by(table: LatencyTable | None) -> LevelsWithin:
@@ -118,7 +123,8 @@ def design(
     def candidate(path: Path, levels: Sequence[Level], proof: Certificate) -> Candidate:
         spec = space.specify(path.choices(levels))
         timed = None if latency is None else latency.predict(spec).latency
-        return Candidate(spec, timed, _predicted(spec, fit), _outside(space, spec, fit), proof)
+        accuracy, beyond = ({}, ()) if fit is None else predictions(spec, fit)
+        return Candidate(spec, timed, accuracy, (*space.departures(spec), *beyond), proof)
 
     limited = max_latency_ms is not None
     told = solve_within_bounds(solve_by, latency, objective, limited=limited, larger_is_better=objective == "mass")
@@ -138,7 +144,18 @@ def design(
             ends = _list_ends(listed, time_limit)
     other = told.possible
     possible = None if other is None else candidate(other.path, other.problem.levels, other.certificate)
-    return Design(space, budgets, objective, best, solution.certificate, tuple(others), ends, possible, told.finished)
+    return Design(
+        space,
+        budgets,
+        objective,
+        best,
+        solution.certificate,
+        tuple(others),
+        ends,
+        possible=possible,
+        told=told.finished,
+        fit=fit,
+    )
 
 
 def _list_ends(listed: Alternatives, time_limit: float | None) -> str:
@@ -173,48 +190,3 @@ def _check(
     check_time(time_limit)
     check_memory(max_activation_bytes)
     require_domain(space, outside_domain)
-
-
-def _by_accuracy(fit: Comparison | None) -> Objective:
-    """The largest predicted accuracy is that of the largest mass, where a fit says that it grows."""
-    if fit is None:
-        raise InvalidValueError("objective 'accuracy' needs a fit: --fit takes the runs of nnmass sweep")
-    if fit.mass.slope <= 0:
-        raise InvalidValueError(f"the fit predicts no more accuracy from more mass (slope {fit.mass.slope:.3g})")
-    return "mass"
-
-
-def _within(budgets: Budgets, fit: Comparison) -> Budgets:
-    """Budgets narrowed to what the fitted networks speak of: masses within reach, no dearer than the dearest."""
-    low, high = fit.mass.reach()
-    params, macs = (max(getattr(network, name) for network in fit.networks) for name in ("params", "macs"))
-    return replace(
-        budgets,
-        min_mass=max(low, budgets.min_mass or 0.0),
-        max_mass=high if budgets.max_mass is None else min(high, budgets.max_mass),
-        max_params=params if budgets.max_params is None else min(params, budgets.max_params),
-        max_macs=macs if budgets.max_macs is None else min(macs, budgets.max_macs),
-    )
-
-
-def _predicted(spec: Specification, fit: Comparison | None) -> dict[str, AccuracyPrediction]:
-    found = {}
-    for name, line in fit.fits.items() if fit is not None else ():
-        try:
-            found[name] = line.fit.predict(getattr(spec, name))
-        except ExtrapolationError:
-            continue
-    return found
-
-
-def _outside(space: Space, spec: Specification, fit: Comparison | None) -> tuple[str, ...]:
-    reasons = list(space.departures(spec))
-    if fit is not None:
-        low, high = fit.mass.reach()
-        if not low <= spec.nn_mass <= high:
-            reasons.append(f"NN-Mass {spec.nn_mass:,.2f}: the fit reaches from {low:,.2f} to {high:,.2f}")
-        for name in ("params", "macs"):
-            costs = [getattr(network, name) for network in fit.networks]
-            if not min(costs) <= getattr(spec, name) <= max(costs):
-                reasons.append(f"{getattr(spec, name):,} {name}: fitted were {min(costs):,} to {max(costs):,}")
-    return tuple(reasons)

@@ -8,6 +8,7 @@ from nnmass.designing.solver import NAMES, Budgets, Certificate, Objective
 from nnmass.designing.spaces import Space
 from nnmass.errors import DomainError
 from nnmass.latency import Latency
+from nnmass.prediction import Comparison
 from nnmass.prediction import Prediction as AccuracyPrediction
 from nnmass.representation import brief
 
@@ -72,6 +73,7 @@ class Design:
         possible: what is better by the lower bounds of the latency table, which cannot tell whether it is; None where
             there is no such network, or latencies do not count.  Every other network is surely within the budgets.
         told: whether the time sufficed to look for it to the end.
+        fit: what predicted accuracies come from; None where there are none.
     """
 
     __repr__ = brief
@@ -85,6 +87,7 @@ class Design:
     list_ends: str = ""
     possible: Candidate | None = None
     told: bool = True
+    fit: Comparison | None = None
 
     @property
     def spec(self) -> Specification:
@@ -108,6 +111,7 @@ class Design:
             "list_ends": self.list_ends or None,
             "possible": None if self.possible is None else self.possible.to_dict(),
             "latency_notes": list(self.latency_notes),
+            "fit": None if self.fit is None else self.fit.to_dict(),
         }
 
     @property

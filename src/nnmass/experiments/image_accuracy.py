@@ -77,7 +77,7 @@ class ImageAccuracy:
             "unseen": list(self.unseen),
             "unseen_errors": self.unseen_errors,
             "pair_comparison": self.pair_comparison and self.pair_comparison.to_dict(),
-            "pairs": [{"cheap": vars(pair.cheap), "dear": vars(pair.dear)} for pair in self.pairs],
+            "pairs": [{"cheap": pair.cheap.to_dict(), "dear": pair.dear.to_dict()} for pair in self.pairs],
             "verdict": self.verdict(),
             **self.comparison.to_dict(),
         }
@@ -221,7 +221,7 @@ def unseen_error(networks: Sequence[Network], unseen: Sequence[str], quantity: s
         fit = LogFit.fit([getattr(n, quantity) for n in seen], [n.accuracy for n in seen], quantity=quantity)
     except FitError:
         return None
-    predicted = fit.predict(np.array([getattr(n, quantity) for n in rest], float), extrapolate=True).mean
+    predicted = fit.line(np.array([getattr(n, quantity) for n in rest], float))
     return float(np.sqrt(np.mean((predicted - np.array([n.accuracy for n in rest])) ** 2)))
 
 

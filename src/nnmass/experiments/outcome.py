@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnmass.designing import Compression
-from nnmass.errors import ExtrapolationError
+from nnmass.errors import FitError
 from nnmass.experiments.measured_difference import MeasuredDifference
 from nnmass.prediction import Comparison, Prediction
 from nnmass.representation import brief
@@ -38,8 +38,8 @@ class CompressionOutcome:
             return
         for name, spec in (("reference", self.compression.reference), ("compressed", self.compression.spec)):
             try:
-                self.predictions[name] = self.comparison.mass.predict(spec.nn_mass)
-            except ExtrapolationError as error:
+                self.predictions[name] = self.comparison.predict(spec)
+            except FitError as error:
                 object.__setattr__(self, "not_predicted", str(error))
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Accuracy from NN-Mass, beside the same from parameters and MACs."""
 
 from nnmass.prediction.comparison import QUANTITIES, Comparison, Network, QuantityFit, compare, fit_quantities
+from nnmass.prediction.kind import Described, Kind, Origin
 from nnmass.prediction.pairs import APART, EQUAL, EqualPairs, PairComparison, compare_pairs
 from nnmass.prediction.predictor import LogFit, MassPredictor, Prediction
 from nnmass.prediction.ranking import FEWEST, MEASURES, Ranking, Sample, rank_quantities
@@ -14,11 +15,14 @@ __all__ = [
     "MEASURES",
     "QUANTITIES",
     "Comparison",
+    "Described",
     "EqualPairs",
     "Estimate",
+    "Kind",
     "LogFit",
     "MassPredictor",
     "Network",
+    "Origin",
     "PairComparison",
     "Prediction",
     "QuantityFit",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nnmass.reporting.ranking import outcomes_line, ranking_rows, write_ranking
     from nnmass.reporting.spectrum import spectrum_figure
     from nnmass.reporting.style import COLOURS, check_picture, picture, save
-    from nnmass.reporting.tables import comparison_rows, equal_mass_rows
+    from nnmass.reporting.tables import comparison_notes, comparison_rows, equal_mass_rows
     from nnmass.reporting.topology import topology_figure
 
 __all__ = [
@@ -45,6 +45,8 @@ __all__ = [
     "bench_summary",
     "cell_rows",
     "check_picture",
+    "comparison_notes",
+    "comparison_notes",
     "comparison_rows",
     "compression_rows",
     "convergence_figure",

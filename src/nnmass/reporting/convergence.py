@@ -113,7 +113,7 @@ def _curves(axes: Any, curves: Sequence[LossCurve], depths: Sequence[int]) -> No
 
 def _line(axes: Any, fit: LogFit) -> None:
     x = np.geomspace(*fit.range, 50)
-    axes.plot(x, np.exp(fit.predict(x).mean), color="black", linewidth=1.2, zorder=1)
+    axes.plot(x, np.exp(fit.line(x)), color="black", linewidth=1.2, zorder=1)
 
 
 def _points(axes: Any, curves: Sequence[LossCurve], quantity: str, depths: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from nnmass.architectures import LinkedSpecification
 from nnmass.designing import Candidate, Design, Space, describe
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.style import COLOURS, QUANTITY_LABELS, figure, plain_log_ticks, plain_ticks, save
-from nnmass.reporting.tables import TextTable
+from nnmass.reporting.tables import TextTable, comparison_notes
 from nnmass.reporting.topology import topology_figure
 
 _MOST_ROWS = 40
@@ -85,13 +85,20 @@ def design_summary(design: Design) -> list[str]:
     if design.list_ends:
         lines.append(f"The list ends here: {design.list_ends}.")
     lines += [f"Outside the domain: {reason}." for reason in design.best.outside]
+    if design.fit is not None:
+        lines += [
+            f"Network {k} of the list has no predicted accuracy: {'; '.join(candidate.outside)}."
+            for k, candidate in enumerate(design.alternatives, start=2)
+            if "nn_mass" not in candidate.accuracy
+        ]
     others = {key: value for key, value in design.best.accuracy.items() if key != "nn_mass"}
     if others:
         listed = ", ".join(f"{100 * value.mean:.1f} % from {QUANTITY_LABELS[key]}" for key, value in others.items())
         lines.append(f"The same fit on plain counts predicts {listed}.")
-    elif not design.best.accuracy:
+    if design.fit is None:
         lines.append("No accuracy is predicted: --fit takes the runs of nnmass sweep.")
-    return lines
+        return lines
+    return [*lines, *comparison_notes(design.fit)]
 
 
 def front_figure(front: Sequence[Candidate], cost: str, *, title: str) -> Figure:

@@ -32,6 +32,18 @@ def comparison_rows(comparison: Comparison) -> TextTable:
     return columns, rows
 
 
+def comparison_notes(comparison: Comparison) -> list[str]:
+    """What the fits hold for, what they leave out, and where a line does not describe the networks."""
+    lines = []
+    if comparison.kind is not None:
+        varied = f"; {', '.join(comparison.kind.varied).replace('_', ' ')} vary" if comparison.kind.varied else ""
+        lines.append(f"Holds for {comparison.kind}{varied}; trained with {comparison.kind.trained}.")
+    if comparison.left_out:
+        lines.append(f"{comparison.left_out} networks of NN-Mass 0 are in no fit: they have no logarithm.")
+    misfits = (fit.fit.misfit for fit in comparison.fits.values())
+    return lines + [f"{misfit[0].upper()}{misfit[1:]}." for misfit in misfits if misfit]
+
+
 def _with_interval(value: float, interval: tuple[float, float]) -> str:
     return f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nnmass.sweeps.processes import SweepProgress
     from nnmass.sweeps.runner import STACK_SIZE, run_sweep
     from nnmass.sweeps.store import RunStore, StoredRun, stored_run
-    from nnmass.sweeps.summary import seed_means
+    from nnmass.sweeps.summary import chosen_runs, seed_means
 
 __all__ = [
     "STACK_SIZE",
@@ -20,6 +20,7 @@ __all__ = [
     "RunStore",
     "StoredRun",
     "SweepProgress",
+    "chosen_runs",
     "data_label",
     "grid",
     "plan_runs",

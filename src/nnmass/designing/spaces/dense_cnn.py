@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -158,6 +158,11 @@ class DenseCNNSpace(Space):
             found.append(make_level(len(states), blocks, entries))
             before = states
         return found
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """Choices for all but depths and skips."""
+        return self.model_dump(exclude={"family", "depth", "equal_depths", "tied_widths", "max_skips", "max_density"})
 
     def specify(self, choices: Sequence[IntArray]) -> DenseCNN:
         """Return the specification that the options of a path stand for."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -124,6 +124,11 @@ class DenseMLPSpace(Space):
         choices = np.column_stack([np.tile(width[found], 2), np.tile(depth[found], 2), ends])
         choices = np.unique(choices, axis=0)
         return [_one_block(self._quantities(*choices.T), choices)]
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """Choices for all but depth and skips."""
+        return self.model_dump(exclude={"family", "depth", "max_skips", "max_density"})
 
     def specify(self, choices: Sequence[IntArray]) -> DenseMLP:
         """Return the specification that the options of a path stand for."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -124,6 +124,23 @@ class MobileNetV2Space(Space):
             levels[0] = levels[0].kept(np.zeros(len(levels[0].quantities), bool))
         levels[0] = levels[0].with_constant(constant)
         return levels
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """Choices for all but the blocks per stage: channels as they are built, whatever multiplied them."""
+        any_member = MobileNetV2(
+            width_mult=self.width_mult, stem_channels=self.stem_channels, last_channels=self.last_channels
+        )
+        return {
+            "expansions": tuple(stage.expansion for stage in self.stages),
+            "channels": tuple(
+                tuple(make_divisible(count * self.width_mult) for count in stage.channels) for stage in self.stages
+            ),
+            "strides": tuple(stage.stride for stage in self.stages),
+            "stem_channels": any_member.stem,
+            "last_channels": any_member.last,
+            **self.model_dump(include={"image_size", "in_channels", "num_classes"}),
+        }
 
     def specify(self, choices: Sequence[IntArray]) -> MobileNetV2:
         """Return the specification that the options of a path stand for."""

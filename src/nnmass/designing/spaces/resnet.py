@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -74,6 +74,11 @@ class ResNetSpace(StagedSpace):
         """How many specifications it holds, exactly."""
         each = math.prod(len(layers) * len(planes) for layers, planes in zip(self.layers, self._planes, strict=True))
         return each * sum(len(self._widths(kind)) for kind in set(self.block))
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """Choices for all but the blocks per stage."""
+        return self.model_dump(exclude={"family", "layers"}) | {"planes": self._planes}
 
     def specify(self, choices: Sequence[IntArray]) -> ResNet:
         """Return the specification that the options of a path stand for."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import product
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -62,6 +62,11 @@ class CifarResNetSpace(StagedSpace):
         for choices in self.widths[1:]:
             ways = {w: sum(n for before, n in ways.items() if self._rises(before, w)) for w in choices}
         return sum(ways.values()) * math.prod(map(len, self.layers))
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """Choices for all but the blocks per stage."""
+        return self.model_dump(exclude={"family", "layers"})
 
     def specify(self, choices: Sequence[IntArray]) -> CifarResNet:
         """Return the specification that the options of a path stand for."""
@@ -159,6 +164,11 @@ class WideResNetSpace(Space):
             rows.append(rows_of(*spec.costs, 0.0 if latency is None else latency.milliseconds(spec)))
         blocks = [(0, np.array(rows), np.array(kept, np.int64))] if rows else []
         return [make_level(1, blocks, [(0, 0, rows_of(0, 0, 0))] if rows else [])]
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """Choices for all but the depth."""
+        return self.model_dump(exclude={"family", "depth"})
 
     def specify(self, choices: Sequence[IntArray]) -> WideResNet:
         """Return the specification that the option stands for."""

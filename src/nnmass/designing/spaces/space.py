@@ -97,6 +97,11 @@ class Space(Validated, ABC):
         """
         return self.levels(latency, max_activation_bytes=max_activation_bytes)
 
+    @property
+    @abstractmethod
+    def traits(self) -> dict[str, Any]:
+        """Choices for every trait of its members (`Specification.traits`): a value, some, or some for each part."""
+
     @abstractmethod
     def specify(self, choices: Sequence[IntArray]) -> Specification:
         """Return the specification that the options of a path stand for."""
