@@ -53,3 +53,22 @@ def reference(tmp_path) -> Path:
     path = tmp_path / "reference.json"
     path.write_text('{"family": "DenseMLP", "width": 8, "depth": 16, "max_skips": 12, "in_features": 64}')
     return path
+
+
+@pytest.fixture(scope="session")
+def mixed_store(tmp_path_factory) -> Path:
+    """Runs of DenseMLPs of two widths, as if trained on digits."""
+    from nnmass import DenseMLP
+    from nnmass.sweeps import RunStore, plan_runs, stored_run
+    from nnmass.training import TrainingConfig
+
+    store = RunStore(tmp_path_factory.mktemp("mixed") / "runs.sqlite")
+    specs = [
+        DenseMLP(width=width, depth=depth, max_skips=skips, in_features=64)
+        for width in (8, 9)
+        for depth in (12, 16)
+        for skips in (5, 12, 30, 60)
+    ]
+    runs = plan_runs(specs, seeds=[0, 1], data="digits (scikit-learn)", config=TrainingConfig(epochs=3))
+    store.add(stored_run(run, [1.0], 0.5, 0.5 + 0.001 * (k * k % 89)) for k, run in enumerate(runs))
+    return store.path

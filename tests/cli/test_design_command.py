@@ -68,6 +68,41 @@ def test_a_fit_predicts(nnmass, reference, tmp_path):
     assert set(result.json()["design"]["accuracy"]) == {"nn_mass", "params", "macs"}
     shown = nnmass("design", space, "--fit", tmp_path / "runs.sqlite")
     assert "The same fit on plain counts predicts" in shown.out
+    assert (
+        "Holds for DenseMLPs of width 8, in features 64, num classes 10, activation elu on digits; trained" in shown.out
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "difference"),
+    [
+        ('"family": "DenseMLP", "width": 9, "depth": [12, 16], "in_features": 64', "width 9, not 8$"),
+        ('"family": "DenseMLP", "width": 8, "depth": [12, 16]', "in features 784, not 64$"),
+        (
+            '"family": "DenseCNN", "widths": [8, 16], "conv": "separable"',
+            r"family DenseCNN \(widths 8, 16, conv separable, image size 32, .*\), not DenseMLP$",
+        ),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--outside-domain",), ("--objective", "accuracy"), ("--top", 3)])
+def test_a_fit_of_other_networks_is_refused(nnmass, tmp_path, mixed_store, space, difference, options):
+    path = tmp_path / "space.json"
+    path.write_text(f"{{{space}}}")
+    result = nnmass("design", path, "--fit", mixed_store, "--fit-only", "width=8", *options)
+    assert result.code == 1
+    assert re.search(rf"the fit holds for DenseMLPs of width 8.* on digits; this space has {difference}", result.err)
+    assert result.err.count("\n") == 1
+
+
+def test_a_store_of_several_kinds_predicts_with_one_of_them(nnmass, tmp_path, mixed_store):
+    path = tmp_path / "space.json"
+    path.write_text('{"family": "DenseMLP", "width": 9, "depth": [12, 16], "in_features": 64}')
+    refused = nnmass("design", path, "--fit", mixed_store)
+    assert refused.code == 1
+    assert "these networks are not alike: they have width 8 or 9." in " ".join(refused.err.split())
+    chosen = nnmass("design", path, "--fit", mixed_store, "--fit-only", "width=9", "--json").json()
+    assert chosen["fit"]["holds_for"]["traits"]["width"] == 9
+    assert chosen["design"]["accuracy"]["nn_mass"]["high"] <= 1
 
 
 def test_a_latency_table_is_filled_and_used(nnmass, space, tmp_path):

@@ -84,6 +84,48 @@ def test_sweep_and_fit(nnmass, reference, tmp_path):
     assert "log NN-Mass" in nnmass("fit", store).out
 
 
+def test_fit_takes_one_kind_of_network(nnmass, mixed_store):
+    refused = nnmass("fit", mixed_store)
+    assert refused.code == 1
+    assert "these networks are not alike: they have width 8 or 9. A line holds for one kind" in refused.err
+    assert refused.err.count("\n") == 1
+    for only in (("--only", "width=8"), ("--only", "width=9", "--only", "data=digits", "--data", "digits")):
+        fitted = nnmass("fit", mixed_store, *only, "--predict", 30, "--json").json()
+        assert fitted["networks"] == 8
+        assert fitted["holds_for"]["traits"]["width"] == int(only[1][-1])
+        assert fitted["predictions"][0]["high"] <= 1
+    assert "Holds for DenseMLPs of width 8" in nnmass("fit", mixed_store, "--only", "width=8").out
+
+
+@pytest.mark.parametrize(
+    ("only", "code", "message"),
+    [
+        ("width", 2, "Invalid value for '?--only'?: 'width' is not KEY=VALUE"),
+        ("width=", 2, "'width=' is not KEY=VALUE"),
+        ("width=7", 1, "no run has width 7, but 8; 9"),
+        ("epochs=[1", 1, r"no run has epochs \[1, but 3"),
+        ("weight=7", 1, "weight: no run has it, in its specification or its training"),
+    ],
+)
+def test_a_choice_of_runs_that_is_none_is_one_line(nnmass, mixed_store, only, code, message):
+    result = nnmass("fit", mixed_store, "--only", only)
+    assert result.code == code
+    assert re.search(message, result.err)
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--level", v) for v in ("1.5", "1", "0", "-1", "nan", "x")]
+    + [("--predict", v) for v in ("0", "-3", "nan", "inf")],
+)
+def test_numbers_that_a_prediction_cannot_have_are_one_line(nnmass, mixed_store, option, value):
+    result = nnmass("fit", mixed_store, "--only", "width=8", "--predict", 30, option, value)
+    assert result.code == 2
+    assert re.search(f"{option}.*must be a number above 0 and .*, got '{value}'", result.err)
+    assert result.err.count("\n") == 1
+
+
 def test_fit_refuses_to_extrapolate_unless_told(nnmass, reference, tmp_path):
     store = tmp_path / "runs.sqlite"
     nnmass("sweep", "--base", reference, "--store", store, "--vary", "max_skips=2,4,8,16", "--seeds", 1, *QUICK)

@@ -42,22 +42,23 @@ DESIGN = {
     "engine": "eager",
     "other_device": True,
     "fit": NOWHERE,
+    "fit_only": "width=8",
     "outside_domain": True,
     "time_limit": 1e-6,
     "out": "OUT",
     "as_json": True,
 }
 DESIGN_MODES = {
-    "one network": ((), {"tolerance", "diversity", "engine", "other_device"}),
-    "several networks": (("--top", 4), {"tolerance", "engine", "other_device", "top"}),
-    "the mass of another": (("--mass-of", "MASS_OF"), {"diversity", "engine", "other_device"}),
+    "one network": ((), {"tolerance", "diversity", "engine", "other_device", "fit_only"}),
+    "several networks": (("--top", 4), {"tolerance", "engine", "other_device", "top", "fit_only"}),
+    "the mass of another": (("--mass-of", "MASS_OF"), {"diversity", "engine", "other_device", "fit_only"}),
     "front": (
         ("--front", "macs"),
-        {"tolerance", "objective", "top", "diversity", "fit", "time_limit", "engine", "other_device"},
+        {"tolerance", "objective", "top", "diversity", "fit", "fit_only", "time_limit", "engine", "other_device"},
     ),
     "front of a mass": (
         ("--front", "params", "--mass-of", "MASS_OF", "--tolerance", 0.4),
-        {"objective", "top", "diversity", "fit", "time_limit", "engine", "other_device"},
+        {"objective", "top", "diversity", "fit", "fit_only", "time_limit", "engine", "other_device"},
     ),
 }
 COMPRESS = {

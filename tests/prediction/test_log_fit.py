@@ -213,6 +213,17 @@ def test_networks_of_a_line_are_said_to_be_on_one_and_others_are_not():
     assert LogFit.fit([1, 2, 3, 4], [0.1, 0.5, 0.2, 0.3]).curvature is None
 
 
+def test_the_interval_of_a_line_through_a_curve_reaches_the_curve():
+    x = np.linspace(2, 5, 60)
+    curve = 0.5 + 0.1 * np.sqrt(x - 1.9)
+    fit = LogFit.fit(np.exp(x), curve + np.random.default_rng(0).normal(0, 0.002, 60))
+    assert fit.misfit
+    found = fit.predict(np.exp(x), level=0.5)
+    parabola = np.polyval(np.polyfit(x, curve, 2), x)
+    assert ((found.low <= parabola + 0.002) & (parabola - 0.002 <= found.high)).all()
+    assert found.mean == pytest.approx(fit.intercept + fit.slope * x)
+
+
 @pytest.mark.parametrize(
     ("values", "accuracy", "message"),
     [

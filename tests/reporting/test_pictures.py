@@ -9,7 +9,16 @@ from matplotlib.colors import to_rgb
 from nnmass import DenseCNN, DenseMLP
 from nnmass.errors import InvalidValueError
 from nnmass.prediction import Network, compare
-from nnmass.reporting import COLOURS, Mark, accuracy_figure, comparison_rows, marked_figure, save, topology_figure
+from nnmass.reporting import (
+    COLOURS,
+    Mark,
+    accuracy_figure,
+    comparison_notes,
+    comparison_rows,
+    marked_figure,
+    save,
+    topology_figure,
+)
 from nnmass.reporting.style import figure, picture, plain_log_ticks
 
 
@@ -30,6 +39,26 @@ def test_every_network_is_drawn_once_in_each_panel(comparison):
         assert points == 8
         assert axes.get_xscale() == "log"
     assert "R² 0.9" in drawn.axes[0].get_title(loc="left")
+
+
+def test_a_line_through_a_curve_is_dashed_and_said_to_be_one():
+    curved = compare([network(10 * k, 0.8 + 0.1 * (1 - 2.0 / k) + 0.001 * (k % 3), 16) for k in range(2, 16)])
+    straight = compare([network(10 * 2**k, 0.8 + 0.01 * k + 0.001 * (k * k % 3), 16) for k in range(9)])
+    for comparison, style, said in ((curved, "--", True), (straight, "-", False)):
+        assert bool(comparison.mass.misfit) == said
+        axes = accuracy_figure(comparison, title="t").axes[0]
+        (line,) = [line for line in axes.lines if line.get_linestyle() != "None"]
+        assert line.get_linestyle() == style
+        assert ("a curve fits better (p" in axes.get_title(loc="left")) == said
+        labels = [text.get_text() for text in marked_figure(comparison, [], title="t").axes[0].get_legend().get_texts()]
+        assert any("a curve fits better" in label for label in labels) == said
+        assert any("a curve fits them better" in note for note in comparison_notes(comparison)) == said
+
+
+def test_the_band_of_far_marks_stays_between_0_and_1(comparison):
+    drawn = marked_figure(comparison, [Mark("far", network(1e9, 0.9, 32), COLOURS[0])], title="t")
+    band = drawn.axes[0].collections[-1].get_paths()[0].vertices[:, 1]
+    assert 0 <= band.min() < band.max() <= 1
 
 
 def test_marks_are_named_with_their_costs(comparison):

@@ -115,7 +115,7 @@ def design(
         **limits,
         objective=objective or ("mass" if min_mass is None else "macs"),
         latency=table,
-        fit=None if fit is None else comparison_of(fit, fit_only or []),
+        fit=None if fit is None else comparison_of(fit, fit_only or [], option="--fit-only"),
         top=top,
         diversity=diversity,
         time_limit=time_limit,

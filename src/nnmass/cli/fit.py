@@ -65,33 +65,36 @@ def fit(
         )
 
 
-def comparison_of(store: Path, only: list[str], *, data: str | None = None, seed: int = 0) -> "Comparison":
+def comparison_of(
+    store: Path, only: list[str], *, option: str = "--only", data: str | None = None, seed: int = 0
+) -> "Comparison":
     """The fits of a store's networks.
 
     Args:
         store: SQLite file that a sweep wrote.
         only: ``KEY=VALUE``, each of what the runs must have.
+        option: that gave them.
         data: name of their data set.
         seed: of the bootstrap.
     """
     from nnmass.prediction import compare
     from nnmass.sweeps import RunStore, chosen_runs, seed_means
 
-    wanted = dict(map(_key_and_value, only))
+    wanted = dict(_key_and_value(text, option) for text in only)
     runs = RunStore(store, create=False).runs(data=data)
     return compare(seed_means(chosen_runs(runs, wanted)), seed=seed)
 
 
-def _key_and_value(text: str) -> tuple[str, Any]:
+def _key_and_value(text: str, option: str) -> tuple[str, Any]:
     """Read ``key=value``.
 
     Examples:
-        >>> _key_and_value("widths=[8,16]"), _key_and_value("data=digits")
+        >>> _key_and_value("widths=[8,16]", "--only"), _key_and_value("data=digits", "--only")
         (('widths', [8, 16]), ('data', 'digits'))
     """
     key, equals, value = text.partition("=")
     if not equals or not value:
-        raise typer.BadParameter(f"{plain(text, limit=80)!r} is not KEY=VALUE", param_hint="--only")
+        raise typer.BadParameter(f"{plain(text, limit=80)!r} is not KEY=VALUE", param_hint=option)
     try:
         return key, json.loads(value)
     except (ValueError, RecursionError):  # a word, or what no run has

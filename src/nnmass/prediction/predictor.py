@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnmass.errors import ExtrapolationError, FitError, InvalidValueError
-from nnmass.prediction.scatter import Scatter, curvature
+from nnmass.prediction.scatter import Scatter, bend, curvature
 from nnmass.representation import brief
 
 FloatArray = npt.NDArray[np.float64]
@@ -43,6 +43,8 @@ class LogFit:
         bounded: whether it is an accuracy as a share: then a prediction lies in [0, 1].
         curvature: probability of points as far from a line as these, in favour of a parabola, if a line does describe
             them; None for fewer than five, or where they lie on a line.
+        bend: by how much the least-squares parabola departs from the line, as coefficients of 1, u and u² at the
+            positions u of `scatter`.
         scatter: around the line.
     """
 
@@ -59,6 +61,7 @@ class LogFit:
     outcome: str
     bounded: bool
     curvature: float | None
+    bend: tuple[float, float, float] = field(repr=False)
     scatter: Scatter = field(repr=False)
 
     @classmethod
@@ -105,6 +108,7 @@ class LogFit:
             outcome=outcome,
             bounded=outcome == "accuracy" and bool(y.min() >= 0 and y.max() <= 1),
             curvature=curvature(x, y, known),
+            bend=bend(x, y),
             scatter=Scatter.around_line(x, y, known),
         )
 
@@ -115,7 +119,8 @@ class LogFit:
             return ""
         return (
             f"a straight line in log {self.quantity} does not describe these {self.n} networks: a curve fits them "
-            f"better (p = {self.curvature:.2g}); predictions from the line are off in the middle and at the ends"
+            f"better (p = {self.curvature:.2g}); predictions from the line are off in the middle and at the ends, and "
+            "their intervals widened by the distance of a parabola"
         )
 
     def line(self, value: npt.ArrayLike) -> Any:
@@ -130,8 +135,9 @@ class LogFit:
         """Predict the accuracy of a new network, with the interval that holds it with probability ``level``.
 
         The interval counts the scatter around the line, which may grow or fall along it (`Scatter`), and how uncertain
-        the line is.  It speaks of what was fitted: of seed means, if those were given.  Accuracies and their intervals
-        end at 0 and 1.
+        the line is; where a curve describes the networks better, it is wider by the distance of that
+        curve.  It speaks of what was fitted: of seed means, if those were given.  Accuracies and their intervals end at
+        0 and 1.
 
         Args:
             value: the quantity, a number or an array.
@@ -157,6 +163,8 @@ class LogFit:
         """The same as `predict` for drawing: nothing is too far, and beyond 0 and 1 an accuracy stays there."""
         x = self._logarithm(value)
         mean, half = self.intercept + self.slope * x, self.scatter.half_widths(x, level)
+        if self.misfit:
+            half = half + np.abs(np.polynomial.polynomial.polyval(self.scatter.position(x), self.bend))
         parts = [np.clip(part, 0, 1) if self.bounded else part for part in (mean, mean - half, mean + half)]
         return Prediction(*(part.item() if part.ndim == 0 else part for part in map(np.asarray, parts)))
 

@@ -88,6 +88,10 @@ class Scatter:
         """How many times larger the scatter is at the upper end than at the lower; the posterior's geometric mean."""
         return math.exp(float(np.dot(self.weights, self.tilts)))
 
+    def position(self, x: FloatArray) -> FloatArray:
+        """How far from the middle of the fitted range, as a share of its extent."""
+        return (x - self.middle) / self.extent
+
     def half_widths(self, x: FloatArray, level: float) -> FloatArray:
         """Half the width of the interval around the line that holds a new network with probability ``level``."""
         flat = x.ravel()
@@ -95,7 +99,7 @@ class Scatter:
         return np.concatenate(parts).reshape(x.shape) if parts else np.zeros(x.shape)
 
     def _half(self, x: FloatArray, level: float) -> FloatArray:
-        u = (x - self.middle) / self.extent
+        u = self.position(x)
         tilts, weights, variances = (np.array(v)[:, None] for v in (self.tilts, self.weights, self.variances))
         height, both, slope = np.array(self.covariances).T[:, :, None]
         own = np.maximum(variances * np.exp(2 * tilts * np.clip(u, -_FARTHEST, _FARTHEST)), self.least)
@@ -159,6 +163,14 @@ def curvature(x: FloatArray, y: FloatArray, noise: FloatArray) -> float | None:
     term = np.linalg.solve(normal, np.einsum("kn,ni,n->ki", 1 / variances, design, y)[..., None])[:, 2, 0]
     error = np.sqrt(squares / free * np.linalg.inv(normal)[:, 2, 2])
     return float(posterior @ (2 * stdtr(free, -np.abs(term) / error)))
+
+
+def bend(x: FloatArray, y: FloatArray) -> tuple[float, float, float]:
+    """By how much the least-squares parabola departs from the line: coefficients of 1, u and u², see `Scatter`."""
+    u = (x - (x.min() + x.max()) / 2) / np.ptp(x)
+    design = np.stack([np.ones_like(u), u, u**2], 1)
+    constant, linear, square = np.linalg.lstsq(design, _residuals(design[:, :2], y))[0].tolist()
+    return constant, linear, square
 
 
 def _posterior(

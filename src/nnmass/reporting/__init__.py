@@ -46,7 +46,6 @@ __all__ = [
     "cell_rows",
     "check_picture",
     "comparison_notes",
-    "comparison_notes",
     "comparison_rows",
     "compression_rows",
     "convergence_figure",

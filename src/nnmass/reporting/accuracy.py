@@ -36,6 +36,8 @@ def accuracy_figure(
 ) -> Figure:
     """Mean accuracy of every network against each quantity, with the line fitted to it and its R².
 
+    A line is dashed, and its panel says so, where a curve fits the networks better.
+
     Args:
         comparison: the fits.
         title: over all panels.
@@ -49,7 +51,7 @@ def accuracy_figure(
             _networks(axes, comparison.networks, quantity, group)
             _line(axes, fit.fit, band=False)
             low, high = fit.r2_interval
-            axes.set_title(f"R² {fit.fit.r2:.2f}  [{low:.2f}, {high:.2f}]")
+            axes.set_title(f"R² {fit.fit.r2:.2f}  [{low:.2f}, {high:.2f}]{_curved(fit.fit)}")
         panels[0].set_ylabel("test accuracy (mean of seeds)")
         handles, labels = panels[-1].get_legend_handles_labels()
         drawn.legend(handles, labels, loc="outside right center", fontsize=8, handletextpad=0.2)
@@ -103,10 +105,20 @@ def _networks(axes: Any, networks: Sequence[Network], quantity: str, group: str,
 
 
 def _line(axes: Any, fit: LogFit, *, band: bool, beyond: Sequence[float] = ()) -> None:
+    """The fitted line, dashed where a curve fits better, and perhaps its band."""
     x = np.geomspace(min([fit.range[0], *beyond]), max([fit.range[1], *beyond]), 100)
-    prediction = fit.predict(x, extrapolate=True)
-    axes.plot(x, prediction.mean, color="black", linewidth=1.2, zorder=3, label="line in log NN-Mass" if band else None)
+    drawn, style = fit.band(x), "dashed" if fit.misfit else "solid"
+    label = f"line in log NN-Mass{_curved(fit)}" if band else None
+    axes.plot(x, drawn.mean, color="black", linewidth=1.2, linestyle=style, zorder=3, label=label)
     if band:
         axes.fill_between(
-            x, prediction.low, prediction.high, color="#0072b2", alpha=0.12, linewidth=0, label="95 % for a new network"
+            x, drawn.low, drawn.high, color="#0072b2", alpha=0.12, linewidth=0, label="95 % for a new network"
         )
+
+
+def _curved(fit: LogFit) -> str:
+    """What a picture says of a line that does not describe its networks."""
+    if not fit.misfit:
+        return ""
+    assert fit.curvature is not None
+    return "\na curve fits better (p " + (f"= {fit.curvature:.3f})" if fit.curvature >= 0.001 else "< 0.001)")

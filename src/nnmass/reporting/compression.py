@@ -192,6 +192,8 @@ def cost_notes(outcome: CompressionOutcome) -> list[str]:
     notes = [f"{answer}; {proof}.", *compression.notes]
     if outcome.not_predicted:
         notes.append(f"No prediction: {outcome.not_predicted}")
+    if outcome.predictions and outcome.comparison is not None and (misfit := outcome.comparison.mass.misfit):
+        notes.append(f"The prediction is in doubt: {misfit}.")
     if outcome.verification is None:
         notes.append("Not measured: run with --verify to train both.")
     return notes
