@@ -272,6 +272,23 @@ def lanczos() -> str:
     return _table(columns, rows)
 
 
+def interval_coverage() -> str:
+    """Least coverage of prediction intervals at either end and in the middle, and how wide they are."""
+    found = _read("benchmarks/interval_coverage.json")
+    rows = [
+        (case, method, *(f"{value:.3f}" for value in values.values()))
+        for case in found["cases"]
+        for method in found["methods"]
+        for values in [found["least_coverage"][f"{method}, {case}"]]
+    ]
+    rows += [
+        ("even: width", method, *(f"{width:.2f} ×" for width in widths.values()))
+        for method, widths in found["widths_of_even"].items()
+    ]
+    counts = found["least_coverage"][f"{found['methods'][0]}, {found['cases'][0]}"]
+    return _table(("scatter", "intervals", *(f"{n} networks" for n in counts)), rows)
+
+
 def benchmarks() -> str:
     """Every target of the benchmarks, with the measured median."""
     rows = []
@@ -326,6 +343,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "decoding": filled_from("benchmarks/decoding.json", image_tables.decoding),
     "waiting": filled_from("benchmarks/decoding.json", image_tables.waiting),
     "training-throughput": filled_from("benchmarks/training_throughput_cpu.json", image_tables.throughput),
+    "interval-coverage": interval_coverage,
     "lanczos": lanczos,
     "benchmarks": benchmarks,
 }

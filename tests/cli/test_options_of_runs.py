@@ -48,7 +48,8 @@ VALUES = {
     "learning_rate": 0.1, "schedule": "cosine", "augment": "none", "recipe": "nowhere.json", "device": "cpu",
     "workers": 1, "vary": "depth=4", "engine": None, "address": "127.0.0.1:1", "cpus_per_trial": 1, "gpus_per_trial": 0,
     "export": "runs.csv", "predict": 40, "level": 0.9, "plot": "fit.png", "scale": "full", "space": "MobileNetV2",
-    "threads": 1, "batch": 1, "table": "table", "seconds": 1, "only": "width=8", "input_size": "1,3,8,8", "image_size": 8,
+    "threads": 1, "batch": 1, "table": "table", "seconds": 1, "input_size": "1,3,8,8", "image_size": 8,
+    "only": "width=8",
 }  # fmt: skip
 CALLS = [
     (command, call, parameter.name, parameter.flag, unused)

@@ -208,7 +208,7 @@ def test_networks_of_a_line_are_said_to_be_on_one_and_others_are_not():
     straight, curved = (LogFit.fit(np.exp(x), 0.5 + line + noise) for line in (0.1 * x, 0.25 * np.sqrt(x - 1.9)))
     assert straight.misfit == ""
     assert straight.curvature > 0.05
-    assert re.match(r"a straight line in log nn_mass does not describe these 40 networks: .*p = \d", curved.misfit)
+    assert re.match(r"a straight line in log NN-Mass does not describe these 40 networks: .*p = \d", curved.misfit)
     assert curved.curvature < 0.001
     assert LogFit.fit([1, 2, 3, 4], [0.1, 0.5, 0.2, 0.3]).curvature is None
 

@@ -104,16 +104,10 @@ def test_a_mirrored_line_has_mirrored_intervals():
     assert Scatter.around_line(-X, Y, np.zeros(11)).half_widths(-X, 0.9) == pytest.approx(plain)
 
 
-def test_equal_noise_changes_nothing_but_the_least_width():
+def test_equal_noise_changes_nothing():
     plain = Scatter.around_line(X, Y, np.zeros(11))
-    assert Scatter.around_line(X, Y, np.full(11, 1e-9)).half_widths(X, 0.95) == pytest.approx(
-        plain.half_widths(X, 0.95)
-    )
-    floor = Scatter.around_line(X, Y, np.full(11, 0.01))
-    assert (floor.half_widths(X, 0.95) >= 2.2 * 0.1).all()
-    exact = Scatter.around_line(X, 0.1 * X, np.full(11, 0.01))
-    assert not exact.absent
-    assert (exact.half_widths(X, 0.95) >= 2.2 * 0.1).all()
+    assert Scatter.around_line(X, Y, np.full(11, 1e-9)) == plain
+    assert Scatter.around_line(X, Y, np.full(11, 0.01)) == plain
 
 
 def test_networks_of_few_seeds_are_taken_to_scatter_more():
@@ -133,8 +127,6 @@ def test_equal_outcomes_at_one_end_do_not_end_the_scatter_there():
     x, y = np.log([1.0, 1, 29, 32]), np.array([1.0, 1, 0.1, 0.2])
     lower, upper = Scatter.around_line(x, y, np.zeros(4)).half_widths(np.array([x[0], x[-1]]), 0.95)
     assert 0.01 < lower < upper
-    known = Scatter.around_line(x, y, np.full(4, 0.0004)).half_widths(np.array(x[0]), 0.95)
-    assert known > 4.3 * 0.02
 
 
 @pytest.mark.parametrize("y", [[0.5, 0.7, 0.9], [0.1, 0.1 + 1e-17, 0.1]])

@@ -65,6 +65,8 @@ def mlp_accuracy(bench: Bench) -> dict[str, Any]:
     reporting.save(reporting.accuracy_figure(outcome.comparison, title=title), request.folder / "accuracy.png")
     if not request.quiet:
         print_table(title, *reporting.comparison_rows(outcome.comparison))
+        for line in reporting.comparison_notes(outcome.comparison):
+            say(line)
     return {"runs": outcome.runs, "diverged": outcome.diverged, **outcome.comparison.to_dict()}
 
 

@@ -16,6 +16,7 @@ FloatArray = npt.NDArray[np.float64]
 _REACH = 0.25
 """How far beyond the fitted range a prediction may lie, as a share of that range's extent in the logarithm."""
 _SURE = 0.05
+_NAMES = {"nn_mass": "NN-Mass", "macs": "MACs"}
 
 
 class Prediction(NamedTuple):
@@ -80,7 +81,8 @@ class LogFit:
             values: (n,) positive and not all equal; n >= 3.
             accuracy: (n,) measured accuracies, as shares; give seed means to predict a seed mean.
             noise: (n,) or one for all: what of the variance of each accuracy is known, as that of a mean over seeds.
-                It counts in the intervals: they are never narrower than it, and trust networks of many seeds more.
+                Where it differs, intervals take the scatter of the quiet ones for less than that of the noisy ones, and
+                speak of a network of average noise.
             quantity: what the values are, for messages.
             outcome: what is fitted where it is not accuracy, for messages.
 
@@ -117,8 +119,9 @@ class LogFit:
         """What speaks against a line through these networks, in a sentence; empty where nothing does."""
         if self.curvature is None or self.curvature >= _SURE:
             return ""
+        name = _NAMES.get(self.quantity, self.quantity)
         return (
-            f"a straight line in log {self.quantity} does not describe these {self.n} networks: a curve fits them "
+            f"a straight line in log {name} does not describe these {self.n} networks: a curve fits them "
             f"better (p = {self.curvature:.2g}); predictions from the line are off in the middle and at the ends, and "
             "their intervals widened by the distance of a parabola"
         )

@@ -31,7 +31,7 @@ class Scatter:
     averaged over: its prior is N(0, 2.5²), up to a ratio of e⁵ = 148, its posterior that prior times the likelihood
     with the line and σ integrated out (the restricted likelihood of Harville, Biometrika 61, 1974).  Intervals are
     those of the mixture of Student's t with n-2 degrees of freedom, around the unweighted line; beyond three quarters
-    of the range from its middle the scatter stays as it is there, and nowhere it is less than what is known of it.
+    of the range from its middle the scatter stays as it is there.
 
     Attributes:
         middle: of the fitted range of x.
@@ -40,7 +40,6 @@ class Scatter:
         tilts: values of g.
         weights: their posterior, which sums to 1.
         variances: σ² given each.
-        least: the least variance of a network's outcome.
         covariances: of the line's height and slope at the middle, per σ², given each: (height, both, slope).
     """
 
@@ -50,7 +49,6 @@ class Scatter:
     tilts: tuple[float, ...]
     weights: tuple[float, ...]
     variances: tuple[float, ...]
-    least: float
     covariances: tuple[tuple[float, float, float], ...]
 
     @classmethod
@@ -74,14 +72,13 @@ class Scatter:
             tilts=tuple(tilts.tolist()),
             weights=tuple(posterior.tolist()),
             variances=tuple((squares / (len(x) - 2)).tolist()),
-            least=float(noise.mean()),
             covariances=tuple((float(c[0, 0]), float(c[0, 1]), float(c[1, 1])) for c in line),
         )
 
     @property
     def absent(self) -> bool:
         """Whether all points lie on the line."""
-        return not any(self.variances) and not self.least
+        return not any(self.variances)
 
     @property
     def ratio(self) -> float:
@@ -102,8 +99,8 @@ class Scatter:
         u = self.position(x)
         tilts, weights, variances = (np.array(v)[:, None] for v in (self.tilts, self.weights, self.variances))
         height, both, slope = np.array(self.covariances).T[:, :, None]
-        own = np.maximum(variances * np.exp(2 * tilts * np.clip(u, -_FARTHEST, _FARTHEST)), self.least)
-        spread = np.sqrt(own + np.maximum(variances, self.least) * (height + 2 * u * both + u**2 * slope))
+        own = np.exp(2 * tilts * np.clip(u, -_FARTHEST, _FARTHEST))
+        spread = np.sqrt(variances * (own + height + 2 * u * both + u**2 * slope))
         return mixture_quantile(spread, weights, self.freedom, level)
 
 

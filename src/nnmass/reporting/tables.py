@@ -40,8 +40,15 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         lines.append(f"Holds for {comparison.kind}{varied}; trained with {comparison.kind.trained}.")
     if comparison.left_out:
         lines.append(f"{comparison.left_out} networks of NN-Mass 0 are in no fit: they have no logarithm.")
-    misfits = (fit.fit.misfit for fit in comparison.fits.values())
-    return lines + [f"{misfit[0].upper()}{misfit[1:]}." for misfit in misfits if misfit]
+    misfit = comparison.mass.misfit
+    if misfit:
+        lines.append(f"{misfit[0].upper()}{misfit[1:]}.")
+    others = [QUANTITY_NAMES[name] for name, fit in comparison.fits.items() if name != "nn_mass" and fit.fit.misfit]
+    if others:
+        lines.append(
+            f"A curve fits them better than a straight line in {' or in '.join(others)}{', too' * bool(misfit)}."
+        )
+    return lines
 
 
 def _with_interval(value: float, interval: tuple[float, float]) -> str:
