@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from nnmass.architectures import DenseCNN, DenseMLP
+from nnmass.architectures import DenseCNN, DenseMLP, MobileNetV2
 from nnmass.errors import FitError, InvalidValueError, StoreError
 from nnmass.prediction import compare
 from nnmass.sweeps import chosen_runs, plan_runs, seed_means, stored_run
@@ -121,6 +121,14 @@ MIXED = rows([0.5]) + rows([0.5], data="mnist (somewhere)", config=TrainingConfi
 )
 def test_runs_are_chosen_by_what_they_are(only, count):
     assert len(chosen_runs(MIXED, only)) == count
+
+
+def test_runs_are_chosen_by_what_a_mixture_is_refused_for():
+    specs = [MobileNetV2(stages=[(1, 16, 1, 1), (6, 24, 2, stride)]) for stride in (1, 2)]
+    mixed = rows([0.5], specs=specs)
+    with pytest.raises(FitError, match=r"they have strides 1, 1 or 1, 2.  .* --only strides=…"):
+        compare(seed_means(mixed))
+    assert [run.specification for run in chosen_runs(mixed, {"strides": [1, 2]})] == specs[1:]
 
 
 @pytest.mark.parametrize(

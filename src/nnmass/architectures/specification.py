@@ -79,9 +79,9 @@ class Specification(Validated, ABC):
         return int(self.costs.macs)
 
     @property
-    @abstractmethod
     def traits(self) -> dict[str, Any]:
         """What besides depth and skips makes it the network that it is, by name; a fit holds for equal ones."""
+        return self.model_dump(exclude={"family"})
 
     @property
     def scaled_traits(self) -> frozenset[str]:

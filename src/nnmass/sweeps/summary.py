@@ -42,7 +42,8 @@ def chosen_runs(runs: Sequence[StoredRun], only: Mapping[str, Any]) -> list[Stor
 
     Args:
         runs: of a store.
-        only: values of ``data`` (its name is enough), of ``family``, of keys of specifications, or of trainings.
+        only: values of ``data`` (its name is enough), of ``family``, of keys or traits of specifications, or of
+            trainings.
 
     Raises:
         InvalidValueError: no run has such a key.
@@ -64,8 +65,10 @@ def chosen_runs(runs: Sequence[StoredRun], only: Mapping[str, Any]) -> list[Stor
 def _value(run: StoredRun, key: str) -> Any:
     if key == "data":
         return run.data
-    specification = run.specification.model_dump(mode="json")
-    return specification.get(key, json.loads(_training_text(run)).get(key))
+    spec = run.specification
+    values = json.loads(_training_text(run)) | spec.traits | spec.model_dump(mode="json")
+    value = values.get(key)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _is(value: Any, wanted: Any) -> bool:
