@@ -46,13 +46,13 @@ def spectrum_figure(found: Isometry, theory: ExpectedIsometry | None, *, title: 
         _layers(left, found.layers)
         _pooled(right, found, theory, edges)
         for axes in (left, right):
-            axes.axhline(1, color=COLOURS[2], linewidth=1, linestyle="--", zorder=3)
-        left.annotate("1: gradients keep their size", (0.008, 1), xycoords=left.get_yaxis_transform(), va="bottom")
-        left.texts[-1].set(color=COLOURS[2], fontsize=8)
+            axes.axhline(
+                1, color=COLOURS[2], linewidth=1, linestyle="--", zorder=3, label="1: gradients keep their size"
+            )
         left.set_ylim(0, edges[-1])
         left.set_ylabel("singular value of the layer's Jacobian")
         left.set_title("darker: more singular values")
-        left.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=3, fontsize=8, columnspacing=1.2)
+        left.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=4, fontsize=8, columnspacing=1.2)
         drawn.suptitle(title, x=0.01, ha="left", fontsize=11)
         return drawn
 
@@ -110,12 +110,10 @@ def _expected(axes: Any, theory: ExpectedIsometry) -> None:
 
 
 def _quantiles(layer: ExpectedLayer) -> tuple[float, float]:
-    """Ends of the middle of the expected singular values; what is not in the density is exactly 0."""
+    """Ends of the middle of the expected singular values."""
     grid = np.linspace(0, 4 * np.sqrt(layer.mean_square) + layer.mean, _GRID)
-    density = layer.density(grid)
-    below = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(grid))])
-    below += max(1 - below[-1], 0)
-    low, high = (float(np.interp(share, below, grid)) for share in _BAND)
+    below = layer.below(grid)
+    low, high = (float(grid[np.searchsorted(below, share)]) for share in _BAND)
     return low, high
 
 
@@ -124,10 +122,11 @@ def _pooled(axes: Any, found: Isometry, theory: ExpectedIsometry | None, edges: 
     density = _histogram(hidden, edges)
     axes.stairs(density, edges, orientation="horizontal", fill=True, color="#9ecae1")
     if theory is not None and (expected := theory.hidden):
-        grid = np.linspace(0, edges[-1], _GRID)[1:]
         weights = [layer.count for layer in expected]
-        curve = np.average([layer.density(grid) for layer in expected], axis=0, weights=weights)
-        axes.plot(curve, grid, color=COLOURS[1], linewidth=1.3)
+        below = np.average([layer.below(edges) for layer in expected], axis=0, weights=weights)
+        below[0] = 0  # zeros lie in the first bin, like those that were measured
+        curve = np.diff(below) / np.diff(edges)
+        axes.stairs(curve, edges, orientation="horizontal", color=COLOURS[1], linewidth=1.3)
         axes.set_xlim(0, 1.15 * min(max(density.max(), 1e-9), 3 * np.quantile(curve, 0.95) + np.median(density)))
     axes.set_title("hidden layers pooled")
     axes.set_xlabel("share per unit")

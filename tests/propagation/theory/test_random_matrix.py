@@ -9,7 +9,7 @@ from scipy import integrate, special
 from nnmass.errors import InvalidValueError
 from nnmass.propagation import mean_masked_orthogonal, mean_singular_value, singular_value_density
 from nnmass.propagation.theory.finite_size import complex_sum, real_sum
-from nnmass.propagation.theory.random_matrix import EXACT_UP_TO, masked_orthogonal_density
+from nnmass.propagation.theory.random_matrix import EXACT_UP_TO
 
 SIZES = [(2, 3), (3, 3), (8, 8), (8, 16), (16, 8)]
 
@@ -185,24 +185,6 @@ def test_masked_orthogonal_is_monotone_and_bounded(rows, more, share, factor):
     assert kept / columns - 1e-9 <= value <= math.sqrt(share) + 1e-9  # E x = share, and x ≤ √x
 
 
-@pytest.mark.parametrize(("rows", "columns", "kept"), [(8, 16, 4), (8, 16, 12), (8, 16, 8)])
-def test_masked_density_integrates_to_what_is_neither_zero_nor_one(rows, columns, kept):
-    def density(s):
-        return float(masked_orthogonal_density(s, rows, columns, kept))
-
-    mass = integrate.quad(density, 0, 1, limit=200, points=[0.2, 0.9])[0]
-    first = integrate.quad(lambda s: s * density(s), 0, 1, limit=200, points=[0.2, 0.9])[0]
-    ones = max(rows + kept - columns, 0)
-    assert mass == pytest.approx((min(rows, kept) - ones) / rows, rel=1e-4)
-    value = mean_masked_orthogonal(rows, columns, kept, symmetry="complex")
-    assert first + ones / rows == pytest.approx(value, rel=1e-4)
-
-
-def test_masked_density_without_a_continuous_part():
-    assert masked_orthogonal_density([0.5, 1.0], 8, 8, 4).tolist() == [0, 0]
-    assert masked_orthogonal_density([0.5, 1.0], 8, 16, 16).tolist() == [0, 0]
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -218,7 +200,6 @@ def test_masked_density_without_a_continuous_part():
         (lambda: mean_masked_orthogonal(2, 4, 5), r"kept must be in 0 \.\.\. 4 \(columns\), got 5"),
         (lambda: mean_masked_orthogonal(2, 4, -1), "kept .* got -1"),
         (lambda: mean_masked_orthogonal(2, 4, 1, symmetry="none"), "symmetry must be .* got 'none'"),
-        (lambda: masked_orthogonal_density(0.5, 0, 4, 1), "rows .* got 0"),
     ],
 )
 def test_values_out_of_range(call, message):

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from nnmass.propagation.theory.random_matrix import masked_orthogonal_density, singular_value_density
+from nnmass.propagation.theory.large_matrix import LargeMatrix
 from nnmass.representation import brief
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -29,6 +29,7 @@ class ExpectedLayer:
         count: singular values per input: the smaller of the output's and the input's size.
         mean: expected mean of the singular values.
         mean_square: expected mean of their squares.
+        matrix: the Jacobian as a large matrix, for the distribution of its singular values.
         orthogonal_columns: columns of the orthogonal matrix that the layer is a part of; None for independent entries.
     """
 
@@ -41,6 +42,7 @@ class ExpectedLayer:
     count: int
     mean: float
     mean_square: float
+    matrix: LargeMatrix = field(compare=False, repr=False)
     orthogonal_columns: int | None = None
 
     @property
@@ -48,25 +50,17 @@ class ExpectedLayer:
         """Standard deviation of the singular values, over layer and network alike."""
         return _spread(self.mean, self.mean_square)
 
-    def density(self, values: npt.ArrayLike) -> FloatArray:
-        """Continuous density of the singular values, that of a large matrix of the effective columns, at ``values``.
-
-        It integrates to the share of the min(rows, columns) singular values that are not exactly 0, or, in an
-        orthogonal layer, not the full scale either.
+    def below(self, values: npt.ArrayLike) -> FloatArray:
+        """Expected share of the singular values that are at most each of ``values``, by the law of large matrices.
 
         Args:
-            values: singular values, of any shape.
+            values: >= 0, of any shape.
         """
-        s, per_value = np.asarray(values, dtype=np.float64), min(self.rows, self.columns)
-        if self.std == 0:  # every input of the layer is off
-            return np.zeros_like(s)
-        if self.orthogonal_columns is None:
-            scaled = singular_value_density(s / self.std, self.rows, self.effective_columns, count=per_value)
-            return scaled / self.std
-        total = self.orthogonal_columns
-        scale = self.std * math.sqrt(max(self.rows, total))
-        scaled = masked_orthogonal_density(s / scale, self.rows, total, min(self.effective_columns, total))
-        return scaled / scale * self.rows / per_value
+        return self.matrix.below(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "matrix"} | {"spread": self.spread}
 
 
 @dataclass(frozen=True)
@@ -125,7 +119,7 @@ class ExpectedIsometry:
             "all_mean": self.all_mean,
             "all_std": self.all_std,
             "short_form": self.short_form,
-            "layers": [asdict(layer) | {"spread": layer.spread} for layer in self.layers],
+            "layers": [layer.to_dict() for layer in self.layers],
         }
 
 

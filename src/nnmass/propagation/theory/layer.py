@@ -9,9 +9,11 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from nnmass.propagation.initialisation import Initialisation
-from nnmass.propagation.theory.columns import Columns, FloatArray, large_profile_sum
+from nnmass.propagation.theory.columns import Columns, FloatArray
 from nnmass.propagation.theory.expectation import ExpectedLayer
-from nnmass.propagation.theory.random_matrix import Symmetry, large_sum, mean_masked_orthogonal, mean_singular_value
+from nnmass.propagation.theory.large_matrix import LargeMatrix
+from nnmass.propagation.theory.random_matrix import Symmetry, large_sum, mean_singular_value
+from nnmass.propagation.theory.unequal_columns import gaussian_sum, orthogonal_sum
 
 _STEP = 1.15  # ratio of neighbouring widths between which a sum is interpolated: error below 4e-4
 _INTERVALS = 16  # at least, below as many columns as rows
@@ -61,10 +63,10 @@ def expected_layer(
 
     Independent entries: the sum over the singular values is f(rows, effective columns) · √(variance · Σg⁴/Σg²), times
     what unequal columns change in a large matrix, averaged over samples.  The effective columns bring in the finite
-    size, by f; the correction for unequal columns, `large_profile_sum` over its value at the effective columns, matters
+    size, by f; the correction for unequal columns, `gaussian_sum` over its value at the effective columns, matters
     where these are hardly more than the rows.
 
-    Orthogonal weights: as many kept columns of one scale, by `mean_masked_orthogonal`.
+    Orthogonal weights: by `orthogonal_sum`.
 
     The mean of the squares is rows · variance · E Σg² / min(rows, columns) in either case.
 
@@ -95,6 +97,7 @@ def expected_layer(
         count=number if count is None else count,
         mean=float(sums.mean()) / number,
         mean_square=rows * weights.variance * float(columns.power_sum(1).mean()) / number,
+        matrix=LargeMatrix(rows, columns, weights.variance, weights.orthogonal_columns),
         orthogonal_columns=weights.orthogonal_columns,
     )
 
@@ -119,7 +122,7 @@ def _profile_factor(rows: int, columns: Columns) -> float:
     few = columns.few(max(_FEWEST, _ENTRIES // columns.squares.shape[1]))
     equal = [_large(rows, float(width)) for width in few.effective]
     expected = float(few.scale @ np.array(equal))
-    return float(large_profile_sum(rows, few).sum()) / expected if expected else 1.0
+    return float(gaussian_sum(rows, few).sum()) / expected if expected else 1.0
 
 
 def _large(rows: int, width: float) -> float:
@@ -130,10 +133,7 @@ def _orthogonal_sums(rows: int, columns: Columns, total: int, symmetry: Symmetry
     """Sum of the singular values of Q·diag(g); where Q's columns are orthonormal these are the g themselves."""
     if rows >= total:
         return columns.power_sum(0.5)
-    kept = np.minimum(columns.effective, total)
-    means = [mean_masked_orthogonal(rows, total, float(k), symmetry=symmetry) for k in kept]
-    sums: FloatArray = rows * columns.scale * np.array(means)
-    return sums
+    return orthogonal_sum(rows, columns, total, symmetry)
 
 
 @lru_cache(maxsize=256)

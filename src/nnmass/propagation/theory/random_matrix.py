@@ -107,40 +107,6 @@ def singular_value_density(
     return density
 
 
-def masked_orthogonal_density(values: npt.ArrayLike, rows: int, columns: float, kept: float) -> FloatArray:
-    """Density of the singular values that `mean_masked_orthogonal` is the mean of, without its point masses.
-
-    With h = rows / columns, k = kept / columns and x± = (√(h(1-k)) ± √(k(1-h)))² it is, per row,
-    √((x₊ - s²)(s² - x₋)) / (π h s (1 - s²)) between √x₋ and √x₊.  It integrates to
-    (min(rows, kept) - max(rows + kept - columns, 0)) / rows: the rest are zeros and ones.  Where rows >= columns there
-    is nothing but these, and the density is 0.
-
-    Args:
-        values: s, of any shape.
-        rows: H >= 1.
-        columns: W > 0.
-        kept: columns that are kept, 0 <= kept <= W, real.
-
-    Returns:
-        Density, in the shape of ``values``.
-
-    Raises:
-        InvalidValueError: a side, or ``kept``, is out of range.
-
-    Examples:
-        >>> masked_orthogonal_density([0.6, 1.5], 8, 16, 8).round(6).tolist()  # 2 / (π √(1 - s²))
-        [0.795775, 0.0]
-    """
-    low, high = _projection_edges(rows, columns, kept)
-    s = np.asarray(values, dtype=np.float64)
-    inside = (s > math.sqrt(low)) & (s < math.sqrt(high))
-    x = np.where(inside, s, math.sqrt((low + high) / 2)) ** 2
-    if high == low:
-        return np.zeros_like(s)
-    density = np.sqrt((high - x) * (x - low) / x) / (np.pi * rows / columns * (1 - x))
-    return np.where(inside, density, 0.0)
-
-
 def mean_masked_orthogonal(rows: int, columns: float, kept: float, *, symmetry: Symmetry = "real") -> float:
     """Expected mean singular value of an orthogonal matrix of which only some columns are kept.
 
