@@ -34,8 +34,6 @@ def compare(width: int, depth: int, skips: int, activation: str, init: str) -> d
     inputs *= math.sqrt(FEATURES) / inputs.norm(dim=1, keepdim=True)  # theory knows one size of inputs only
     found = isometry(spec, inputs, initialisations=NETWORKS[width], init=rule)
     theory = expected_isometry(spec, rule)
-    assert found.mean and found.std and theory.mean and theory.std is not None
-    spread_error = spread_noise(found)
     return {
         "width": width,
         "depth": depth,
@@ -48,7 +46,7 @@ def compare(width: int, depth: int, skips: int, activation: str, init: str) -> d
         "mean_noise": found.standard_error,
         "std": found.std,
         "expected_std": theory.std,
-        "std_noise": spread_error,
+        "std_noise": spread_noise(found),
     }
 
 

@@ -2,10 +2,12 @@ import errno
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from nnmass import atomic
+from nnmass.errors import DestinationError
 
 
 def test_bytes_and_text_are_written_whole(tmp_path):
@@ -108,11 +110,27 @@ def test_what_a_killed_process_left_is_removed_after_a_while(tmp_path):
     assert sorted(os.listdir(tmp_path)) == sorted([fresh.name, other.name, "a[1].txt"])
 
 
-def test_a_folder_is_tried_before_long_work(tmp_path):
-    folder = atomic.require_writable(tmp_path / "a" / "b")
-    assert os.listdir(folder) == []
+def test_a_folder_is_tried_before_long_work_and_nothing_is_left(tmp_path):
+    assert atomic.require_writable(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert os.listdir(tmp_path) == []
     (tmp_path / "plain").write_text("")
-    for unwritable in (tmp_path / "plain" / "b", "/proc/nowhere/b"):
-        with pytest.raises(OSError, match=r"No such|Not a directory|exists") as found:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for unwritable, reason in (
+        (tmp_path / "plain", "not a directory"),
+        (tmp_path / "plain" / "b" / "c", "not a directory"),
+        (tmp_path / "link", "no such file or directory"),
+        (tmp_path / "link" / "b", "no such file or directory"),
+        (tmp_path / ("x" * 300), "file name too long"),
+        (Path("/proc/nowhere/b"), "no such file or directory|permission denied"),
+    ):
+        with pytest.raises(DestinationError, match=f"^cannot write to {unwritable}: ({reason})$"):
             atomic.require_writable(unwritable)
-        assert found.value.filename == str(unwritable)
+
+
+def test_a_forbidden_folder_is_told_with_its_reason(tmp_path, monkeypatch):
+    def forbidden(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(atomic.tempfile, "TemporaryFile", forbidden)  # tests may run as root, whom nothing is forbidden
+    with pytest.raises(DestinationError, match=f"^cannot write to {tmp_path}: permission denied$"):
+        atomic.require_writable(tmp_path)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nnmass.errors import DestinationError, reason
 from nnmass.plain_text import spreadsheet_cell
 
 _ABANDONED = 3600.0  # seconds after which what a killed process left half written is removed
@@ -65,17 +66,28 @@ def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterab
 
 
 def require_writable(folder: str | os.PathLike[str]) -> Path:
-    """Make a folder, and find out before long work whether files can be written to it.
+    """Find out before long work whether files can be written to a folder, or whether it can be made.
+
+    Nothing is left behind, not even the folder: the first folder above it that there is stands for it.
 
     Raises:
-        OSError: they cannot; names the folder.
+        DestinationError: they cannot; names the folder and the reason.
     """
     target = Path(folder)
-    with _told_of(target):
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target) as stream:
+    try:
+        with tempfile.TemporaryFile(dir=_nearest(target.absolute())) as stream:
             stream.write(b"?")
+    except OSError as error:
+        raise DestinationError(f"cannot write to {target}: {reason(error).lower()}") from None
     return target
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or the first one above it that there is."""
+    while True:
+        if folder.is_symlink() or folder.exists():
+            return folder
+        folder = folder.parent
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from nnmass import atomic
 from nnmass.errors import StoreError
 from nnmass.plain_text import plain
 
@@ -30,7 +31,8 @@ class Database:
         on_demand: statements that make tables which a file need not have; whoever writes the first row executes them.
 
     Raises:
-        StoreError: missing, damaged, not such a file, or it cannot be made.
+        StoreError: missing, damaged, or not such a file.
+        DestinationError: it cannot be made.
     """
 
     def __init__(
@@ -51,10 +53,8 @@ class Database:
             raise StoreError(f"{self.path}: no such {name}")
         if self.path.exists() and not self.path.is_file():
             raise StoreError(f"{self.path}: is not a file")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{self.path}: cannot be made ({error.strerror})") from None
+        if not self.path.exists():
+            atomic.require_writable(self.path.parent).mkdir(parents=True, exist_ok=True)
         with self.connect() as connection:
             self._prepare(connection)
 

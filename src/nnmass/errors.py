@@ -29,6 +29,10 @@ class ImageError(DataError):
     """One image cannot be read: damaged, cut off, too large, or of a kind that is not read."""
 
 
+class DestinationError(NNMassError):
+    """Nothing can be written where results are to go."""
+
+
 class CheckpointError(NNMassError):
     """A checkpoint is damaged or belongs to another run."""
 

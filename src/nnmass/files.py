@@ -1,13 +1,16 @@
-"""Files that others give: regular ones only, and never more of them than is wanted."""
+"""Files that others give: regular ones only, and never more of them than is wanted; endings of pictures."""
 
 import errno
 import json
 import os
 import stat
+from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from nnmass.errors import InvalidValueError
 from nnmass.memory import bytes_text
 
+_PICTURES = (".pdf", ".png", ".svg")
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -97,3 +100,14 @@ def read_json(path: str | os.PathLike[str], *, limit: int = 2**28, what: str = "
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number of JSON")
+
+
+def check_picture(path: str | os.PathLike[str]) -> None:
+    """Refuse what no picture can be written to, before it is drawn.
+
+    Raises:
+        InvalidValueError: another ending than .png, .svg or .pdf.
+    """
+    target = Path(path)
+    if target.suffix not in _PICTURES:
+        raise InvalidValueError(f"{target}: pictures end in {', '.join(_PICTURES)}, got {target.suffix!r}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nnmass.cli import destinations
 from nnmass.cli import options as o
 from nnmass.cli.output import print_json, print_table, say
 
@@ -24,7 +25,7 @@ def analyze(
     small_world: Annotated[
         bool, typer.Option("--small-world", help="Measure clustering and path length of the graph of layers.")
     ] = False,
-    graph: Annotated[Path | None, typer.Option(help="Draw cells and skips: .svg, .png or .pdf.")] = None,
+    graph: Annotated[Path | None, destinations.picture(help="Draw cells and skips")] = None,
     as_json: o.JsonOption = False,
 ) -> None:
     """Show cells, density, NN-Mass, parameters and MACs of any PyTorch model; nothing is trained or downloaded.

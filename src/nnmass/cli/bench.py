@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from nnmass.cli import destinations
 from nnmass.cli import options as o
 from nnmass.cli.interruption import keeps
 from nnmass.cli.output import print_json, print_table, progress_bar, say
@@ -32,7 +33,8 @@ def bench(
         int | None, o.whole(high=65_536, help="Inputs at once; default: 1, or as --input-size says.")
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(metavar="TABLE", help="SQLite file of measured blocks; made where it is missing.")
+        Path | None,
+        destinations.database(metavar="TABLE", help="SQLite file of measured blocks; made where it is missing."),
     ] = None,
     seconds: Annotated[
         float, o.real(low=0.001, high=3_600, help="To spend on the repeats of each block and network.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nnmass.cli import destinations
 from nnmass.cli import options as o
 from nnmass.cli.durations import note_long_training
 from nnmass.cli.interruption import keeps
@@ -138,7 +139,9 @@ def compress(
         bool | None,
         typer.Option(help="Train small networks to predict from; default: yes for a DenseMLP with data, else no."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of specification, weights, report and JSON.")] = Path("compressed"),
+    out: Annotated[Path, destinations.folder(help="Folder of specification, weights, report and JSON.")] = Path(
+        "compressed"
+    ),
     seeds: o.SeedsOption = 5,
     epochs: o.EpochsOption = None,
     batch_size: o.BatchOption = None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nnmass.cli import destinations
 from nnmass.cli import options as o
 from nnmass.cli.fit import ONLY_HELP, comparison_of
 from nnmass.cli.output import print_json, print_table, say
@@ -75,7 +76,7 @@ def design(
         bool, typer.Option("--outside-domain", help="Allow what the theory and the fit do not speak of, and mark it.")
     ] = False,
     time_limit: o.TimeLimitOption = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of specification, report and JSON.")] = None,
+    out: Annotated[Path | None, destinations.folder(help="Folder of specification, report and JSON.")] = None,
     as_json: o.JsonOption = False,
 ) -> None:
     """Find the network of the largest NN-Mass, or of the least cost, within budgets, with a proof.

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from nnmass.cli import destinations
 from nnmass.cli import options as o
 from nnmass.cli.output import print_json, print_table, say
 
@@ -16,7 +17,7 @@ def export(
         Path | None, typer.Option(metavar="FILE.safetensors", help="Weights; default: drawn from --seed.")
     ] = None,
     seed: o.SeedOption = 0,
-    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")] = Path("exported"),
+    to: Annotated[Path, destinations.folder(help="Where the files go.")] = Path("exported"),
     formats: Annotated[
         list[str] | None,
         typer.Option("--format", help="json, safetensors, code, onnx, pt2; may be repeated; default: all."),

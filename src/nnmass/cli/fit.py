@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nnmass.cli import destinations
 from nnmass.cli import options as o
 from nnmass.cli.output import percent, print_json, print_table, say
 from nnmass.plain_text import plain
@@ -26,7 +27,7 @@ def fit(
     ] = None,
     level: Annotated[float, o.real(open_low=True, high=1, open_high=True, help="Of the prediction intervals.")] = 0.95,
     extrapolate: Annotated[bool, typer.Option("--extrapolate", help="Predict far outside the fitted range.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Write a picture: .png, .svg or .pdf.")] = None,
+    plot: Annotated[Path | None, destinations.picture(help="Write a picture")] = None,
     seed: Annotated[int, o.whole(low=0, high=o.LARGEST_SEED, help="Of the bootstrap.")] = 0,
     as_json: o.JsonOption = False,
 ) -> None:
@@ -37,14 +38,10 @@ def fit(
 
     Example: nnmass fit runs.sqlite --predict 40 --plot fit.png
     """
-    from nnmass import atomic
-    from nnmass.reporting import accuracy_figure, check_picture, comparison_notes, comparison_rows, save
+    from nnmass.reporting import accuracy_figure, comparison_notes, comparison_rows, save
 
     if not predict:
         o.refuse(context, {"level", "extrapolate"}, "is for --predict")
-    if plot is not None:
-        check_picture(plot)
-        atomic.require_writable(plot.parent)
     comparison = comparison_of(store, only or [], data=data, seed=seed)
     predictions = [
         {"nn_mass": mass, **comparison.at(mass, level=level, extrapolate=extrapolate)._asdict()}

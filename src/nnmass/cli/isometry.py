@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nnmass.cli import destinations
 from nnmass.cli import options as o
 from nnmass.cli.output import print_json, print_table, progress_bar, say
 
@@ -30,8 +31,10 @@ def isometry(
     steps: Annotated[
         int, o.whole(low=2, high=10**6, help="Of Lanczos, where it is used; at most as many as singular values.")
     ] = 20,
-    out: Annotated[Path | None, typer.Option(help="Write report.html, pictures and JSON to this folder.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write the picture alone: .png, .svg or .pdf.")] = None,
+    out: Annotated[
+        Path | None, destinations.folder(help="Write report.html, pictures and JSON to this folder.")
+    ] = None,
+    plot: Annotated[Path | None, destinations.picture(help="Write the picture alone")] = None,
     seed: o.SeedOption = 0,
     data_root: o.RootOption = None,
     segments: o.SegmentsOption = 20,
@@ -43,13 +46,11 @@ def isometry(
 
     Example: nnmass isometry examples/reference.json --data digits --out isometry
     """
-    from nnmass import atomic
     from nnmass.architectures import load_spec
     from nnmass.propagation import Initialisation
     from nnmass.propagation import isometry as measure
     from nnmass.provenance import provenance
     from nnmass.reporting import (
-        check_picture,
         isometry_rows,
         isometry_summary,
         isometry_values,
@@ -60,14 +61,9 @@ def isometry(
     )
 
     o.refuse_of_data(context, data)
-    if plot is not None:
-        check_picture(plot)
     Initialisation.parse(init)
     loaded = load_spec(spec)
     read = _inputs(context, loaded, data, data_root, segments, inputs, seed)
-    for folder in (out, None if plot is None else plot.parent):
-        if folder is not None:
-            atomic.require_writable(folder)
     with progress_bar("isometry", unit="networks") as progress:
         found = measure(
             loaded,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.exceptions import TyperException
 
+from nnmass.cli import destinations
 from nnmass.cli import options as o
 from nnmass.cli.output import print_json, print_table, progress_bar, say
 
@@ -37,7 +38,7 @@ def rank(
     results: Annotated[
         Path | None, typer.Option(help="CSV of published accuracies as timm has them: columns model, top1, img_size.")
     ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the table, every column, to this file.")] = None,
+    csv: Annotated[Path | None, destinations.file("--csv", help="Write the table, every column, to this file.")] = None,
     workers: Annotated[
         int | None, o.whole("--workers", high=1_024, help="Processes; default: one per core, for few models fewer.")
     ] = None,

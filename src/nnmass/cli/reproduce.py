@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nnmass.cli import experiments, image_experiments
+from nnmass.cli import destinations, experiments, image_experiments
 from nnmass.cli import options as o
 from nnmass.cli.interruption import keeps
 from nnmass.cli.output import print_json, print_table, say
@@ -78,7 +78,9 @@ def reproduce(
     data: o.OptionalDataOption = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the outcome; default: results/EXPERIMENT-DATA, for images EXPERIMENT-SCALE."),
+        destinations.folder(
+            help="Folder of the outcome; default: results/EXPERIMENT-DATA, for images EXPERIMENT-SCALE."
+        ),
     ] = None,
     seeds: Annotated[
         int | None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nnmass.cli import destinations
 from nnmass.cli import options as o
 from nnmass.cli.durations import note_long_training
 from nnmass.cli.interruption import keeps
@@ -24,7 +25,7 @@ class SweepEngine(StrEnum):
 def sweep(
     context: typer.Context,
     base: Annotated[Path, typer.Option(help="JSON file of the specification that is varied.")],
-    store: Annotated[Path, typer.Option(help="SQLite file of the runs; made, or added to.")],
+    store: Annotated[Path, destinations.database(help="SQLite file of the runs; made, or added to.")],
     vary: Annotated[
         list[str] | None,
         typer.Option(help="KEY=VALUE,VALUE,… as often as there are keys; values are JSON: max_skips=[10,20],[20,40]"),
@@ -49,7 +50,10 @@ def sweep(
     gpus_per_trial: Annotated[
         float | None, o.real(high=1_024, help="GPUs of each trial on Ray, or a share of one.")
     ] = None,
-    export: Annotated[Path | None, typer.Option(help="Write all runs of the store to this .csv or .parquet.")] = None,
+    export: Annotated[
+        Path | None,
+        destinations.file(endings=(".csv", ".parquet"), help="Write all runs of the store to this .csv or .parquet."),
+    ] = None,
     data_root: o.RootOption = None,
     segments: o.SegmentsOption = 20,
     as_json: o.JsonOption = False,
@@ -61,19 +65,14 @@ def sweep(
 
     Example: nnmass sweep --base examples/reference.json --vary depth=16,20 --vary max_skips=5,20,80 --store s.sqlite
     """
-    from nnmass import atomic
     from nnmass.architectures import load_spec
     from nnmass.sweeps import RayOptions, RunStore, grid, run_sweep
 
-    if export is not None and export.suffix not in (".csv", ".parquet"):
-        raise typer.BadParameter(f"{export} must end in .csv or .parquet", param_hint="--export")
     if engine is not SweepEngine.RAY:
         o.refuse(context, {"address", "cpus_per_trial", "gpus_per_trial"}, "only works with --engine ray")
     o.refuse_of_data(context, data)
     asked = {"address": address, "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial}
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    if export is not None:
-        atomic.require_writable(export.parent)
     on_ray = RayOptions(**given) if engine is SweepEngine.RAY else None
     reference = load_spec(base)
     specs = grid(reference, dict(_values(text) for text in vary or []))

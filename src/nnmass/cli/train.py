@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nnmass.cli import destinations
 from nnmass.cli import options as o
 from nnmass.cli.durations import note_long_training
 from nnmass.cli.interruption import keeps
@@ -21,7 +22,9 @@ def train(
     context: typer.Context,
     spec: o.SpecArgument,
     data: o.DataOption = "digits",
-    out: Annotated[Path, typer.Option(help="Folder of specification, weights, figures and checkpoint.")] = Path("runs"),
+    out: Annotated[Path, destinations.folder(help="Folder of specification, weights, figures and checkpoint.")] = Path(
+        "runs"
+    ),
     seed: o.SeedOption = 0,
     epochs: o.EpochsOption = None,
     batch_size: o.BatchOption = None,
@@ -66,8 +69,6 @@ def train(
         o.refuse(context, {"workers"}, "only works with --stream")
         o.refuse_of_data(context, data)
     loaded = load_spec(spec)
-    if is_first():
-        atomic.require_writable(out)
     dataset: Data
     if stream:
         size = getattr(loaded, "image_size", None)
@@ -88,6 +89,8 @@ def train(
         recipe=recipe,
     )
     note_long_training([loaded], dataset, config)
+    if is_first():
+        out.mkdir(parents=True, exist_ok=True)
     metrics = Metrics(out, tensorboard=tensorboard)
     bar = progress_bar(f"training on {dataset.name}") if is_first() else nullcontext(lambda *_: None)
     checkpoint = out / "checkpoint.safetensors"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nnmass.reporting.page import Section, render_page
     from nnmass.reporting.ranking import outcomes_line, ranking_rows, write_ranking
     from nnmass.reporting.spectrum import spectrum_figure
-    from nnmass.reporting.style import COLOURS, check_picture, picture, save
+    from nnmass.reporting.style import COLOURS, picture, save
     from nnmass.reporting.tables import comparison_notes, comparison_rows, equal_mass_rows
     from nnmass.reporting.topology import topology_figure
 
@@ -44,7 +44,6 @@ __all__ = [
     "bench_rows",
     "bench_summary",
     "cell_rows",
-    "check_picture",
     "comparison_notes",
     "comparison_rows",
     "compression_rows",

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nnmass import atomic
-from nnmass.errors import InvalidValueError
+from nnmass.files import check_picture
 from nnmass.plain_text import plain
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
@@ -43,7 +43,6 @@ _SETTINGS: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "nnmass",
 }
-_FORMATS = {".png", ".svg", ".pdf"}
 
 
 @contextmanager
@@ -99,17 +98,6 @@ def _plain_tick(write: Callable[[float, int | None], str], value: float, positio
 
 def _plain_lines(text: str) -> str:
     return "\n".join(plain(line, limit=_LONGEST_LINE) for line in text.split("\n"))
-
-
-def check_picture(path: str | os.PathLike[str]) -> None:
-    """Refuse what no picture can be written to, before it is drawn.
-
-    Raises:
-        InvalidValueError: another ending than .png, .svg or .pdf.
-    """
-    target = Path(path)
-    if target.suffix not in _FORMATS:
-        raise InvalidValueError(f"{target}: pictures end in {', '.join(sorted(_FORMATS))}, got {target.suffix!r}")
 
 
 def save(drawn: Figure, path: str | os.PathLike[str]) -> Path:

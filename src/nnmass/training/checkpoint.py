@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from nnmass import atomic
-from nnmass.errors import CheckpointError, first_line
+from nnmass.errors import CheckpointError, first_line, reason
 from nnmass.files import open_regular
 from nnmass.plain_text import one_line
 
@@ -50,15 +50,15 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
     try:
         atomic.write_bytes(path, save(tensors, {**header, "digest": _digest(tensors, header)}))
     except OSError as error:
-        reason = error.strerror or first_line(error)
-        raise CheckpointError(f"{path}: cannot be written ({reason}); the checkpoint before it is kept") from None
+        said = f"cannot be written ({reason(error)}); the checkpoint before it is kept"
+        raise CheckpointError(f"{path}: {said}") from None
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
     """Read a checkpoint, or None where there is none.
 
     Raises:
-        CheckpointError: damaged.
+        CheckpointError: damaged, or it cannot be read.
     """
     if not Path(path).exists():
         return None
@@ -73,7 +73,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
         run, values = json.loads(header["run"]), json.loads(header["values"])
         if not isinstance(run, dict) or not isinstance(values, dict):
             raise ValueError("its header holds something else")
-    except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({reason(error)})") from None
+    except (ValueError, KeyError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{path}: damaged, or not a checkpoint ({first_line(error)})") from None
     return Checkpoint(run, tensors, values)
 
@@ -176,6 +178,7 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
     try:
         open_regular(path).close()  # safetensors would wait for a pipe
         model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = one_line(error, limit=200)
-        raise CheckpointError(f"{path}: not the weights of this network ({reason})") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({reason(error)})") from None
+    except (SafetensorError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: not the weights of this network ({one_line(error, limit=200)})") from None

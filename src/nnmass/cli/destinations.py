@@ -1,0 +1,65 @@
+"""What a command writes: an option that names it is tried as it is read, before any work, and leaves nothing behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from nnmass import atomic
+from nnmass.files import check_picture
+
+
+def folder(*names: str, help: str) -> Any:
+    """Return an option for a folder of results."""
+    return typer.Option(*names, parser=_reader(_folder), metavar="FOLDER", help=help)
+
+
+def file(*names: str, endings: tuple[str, ...] = (), help: str) -> Any:
+    """Return an option for a file of results; it must have one of the endings, if there are any."""
+
+    def check(path: Path) -> None:
+        if endings and path.suffix not in endings:
+            raise typer.BadParameter(f"{path} must end in {' or '.join(endings)}")
+        _file(path)
+
+    return typer.Option(*names, parser=_reader(check), metavar="FILE", help=help)
+
+
+def picture(*names: str, help: str) -> Any:
+    """Return an option for a picture."""
+
+    def check(path: Path) -> None:
+        check_picture(path)
+        _file(path)
+
+    return typer.Option(*names, parser=_reader(check), metavar="FILE", help=f"{help}: .png, .svg or .pdf.")
+
+
+def database(*names: str, metavar: str = "FILE", help: str) -> Any:
+    """Return an option for a SQLite file, which is made where it is missing; one that is there speaks for itself."""
+
+    def check(path: Path) -> None:
+        if not path.is_file():
+            _file(path)
+
+    return typer.Option(*names, parser=_reader(check), metavar=metavar, help=help)
+
+
+def _reader(check: Callable[[Path], None]) -> Callable[[str], Path]:
+    def read(text: str) -> Path:
+        path = Path(text)
+        check(path)
+        return path
+
+    return read
+
+
+def _folder(path: Path) -> None:
+    atomic.require_writable(path)
+
+
+def _file(path: Path) -> None:
+    if path.is_dir():
+        raise typer.BadParameter(f"{path} is a folder, not a file")
+    atomic.require_writable(path.parent)
