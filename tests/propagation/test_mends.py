@@ -14,7 +14,7 @@ MLP = DenseMLP(width=8, depth=12, max_skips=12, in_features=16)
 def layer(values):
     array = np.array([values], float)
     size = array.shape[1]
-    return LayerIsometry("layer", True, size, size, "", "gram", array, None, 0.0, 0)
+    return LayerIsometry("layer", True, size, size, "", "gram", array, None, 0.0, None, 0)
 
 
 @pytest.mark.parametrize(

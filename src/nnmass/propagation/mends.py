@@ -60,16 +60,18 @@ class Mend:
 
 
 def flag(layer: LayerIsometry) -> str:
-    """What is wrong with a layer, in a word or two; empty where nothing is.
+    """What is wrong with a layer, in a word or two; empty where nothing is shown to be.
 
     ``"shrinks"`` and ``"enlarges"``: a gradient that passes it is on average less than half, or more than twice as
-    long; ``"dead directions"``: more than a quarter of the directions hardly pass at all.
+    long; ``"dead directions"``: more than a quarter of the directions hardly pass at all.  What is estimated must show
+    it with its whole interval.
     """
-    if layer.mean < LOW:
+    low, high = layer.interval
+    if high < LOW:
         return "shrinks"
-    if layer.mean > HIGH:
+    if low > HIGH:
         return "enlarges"
-    return "dead directions" if layer.dead > MANY_DEAD else ""
+    return "dead directions" if layer.dead_interval[0] > MANY_DEAD else ""
 
 
 def mends(

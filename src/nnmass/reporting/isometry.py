@@ -8,7 +8,7 @@ from typing import Any
 
 from nnmass import atomic
 from nnmass.propagation import ExpectedIsometry, Isometry, LayerIsometry, Mend, flag
-from nnmass.propagation.measurement.result import figure
+from nnmass.propagation.measurement.result import figure, shown
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.spectrum import spectrum_figure
 from nnmass.reporting.style import save
@@ -17,7 +17,7 @@ from nnmass.reporting.tables import TextTable
 
 def isometry_rows(found: Isometry, theory: ExpectedIsometry | None) -> TextTable:
     """A row per layer: shape of J, its singular values, what theory expects of their mean, and what is wrong."""
-    columns = ("layer", "J", "mean", "expected", "std", "condition", "dead", "")
+    columns = ("layer", "J", "mean [95 %]", "expected", "std", "condition", "dead", "")
     expected = {layer.name: figure(layer.mean) for layer in theory.layers} if theory else {}
     return columns, [_row(layer, expected.get(layer.name, "–")) for layer in found.layers]
 
@@ -27,7 +27,7 @@ def _row(layer: LayerIsometry, expected: str) -> tuple[str, ...]:
     return (
         layer.name,
         f"{layer.rows} × {layer.columns}",
-        figure(layer.mean) + (f" ± {figure(layer.error)}" if layer.error else ""),
+        shown(layer.mean, layer.interval),
         expected,
         figure(layer.std),
         f"{least}{layer.condition:.3g}" if math.isfinite(layer.condition) else "∞",
@@ -40,8 +40,9 @@ def isometry_summary(found: Isometry, theory: ExpectedIsometry | None) -> str:
     """The hidden layers' figures in a sentence, and what they mean."""
     if found.mean is None or found.std is None:
         return f"No hidden layers; mean singular value of all layers {figure(found.all_mean or 0.0)}."
-    spread = f" ± {figure(found.standard_error)} (standard error)" if found.standard_error is not None else ""
-    text = f"Hidden layers: mean singular value {figure(found.mean)}{spread}, standard deviation {figure(found.std)}"
+    known = f" (95 % over {found.initialisations} networks)" if found.standard_error is not None else ""
+    mean = shown(found.mean, found.interval)
+    text = f"Hidden layers: mean singular value {mean}{known}, standard deviation {figure(found.std)}"
     if theory is not None and theory.mean is not None and theory.short_form is not None:
         text += f"; theory expects {figure(theory.mean)}, the paper's short form {figure(theory.short_form)}"
     flags = [flag(layer) for layer in found.layers if layer.hidden]
@@ -104,10 +105,9 @@ def write_isometry(
         "of J are close to 1 it keeps its size (layerwise dynamical isometry); far below 1 it dies out, far above it "
         "explodes."
     ]
-    caption = (
-        "Blue: measured singular values.  Black: their mean.  Orange: what random matrix theory expects from widths, "
-        "skips and initialisation alone."
-    )
+    caption = "Blue: measured singular values.  Black: their mean.  Green: 1, where gradients keep their size."
+    if theory is not None:
+        caption += "  Orange: what random matrix theory expects from widths, skips and initialisation alone."
     sections = [
         Section("Singular values, layer by layer", notes, drawn=drawn, caption=caption),
         Section("Layers", table=isometry_rows(found, theory)),

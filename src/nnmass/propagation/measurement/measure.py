@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, TypeAlias
 
@@ -25,7 +25,7 @@ from nnmass.propagation.measurement.recorder import is_finite
 from nnmass.propagation.measurement.recording import Skipped, record
 from nnmass.propagation.measurement.result import Isometry, LayerIsometry
 from nnmass.propagation.measurement.roles import norms_that_belong, whole_layers
-from nnmass.propagation.measurement.spectrum import Estimation, Spectrum, probed_inputs, spectrum
+from nnmass.propagation.measurement.spectrum import Estimation, Spectrum, method_of, probed_inputs, spectrum
 from nnmass.propagation.measurement.weights import initialise
 
 Inputs: TypeAlias = Tensor | npt.NDArray[Any] | int
@@ -59,9 +59,9 @@ def isometry(
     A model is measured as it is, at every input.  A specification is built anew for each initialisation, with links
     and weights of its own, so that the figures come with a standard error.  Linear layers are exact up to 1,024
     singular values, and so are periodic convolutions and those with at most ``dense_limit`` singular values; everything
-    else is estimated by Lanczos quadrature at ``probes`` of the inputs, evenly spaced, with a stated error.  Of a
-    specification's networks all convolutions are measured at these inputs only.  Norms are held at the statistics of
-    the batch of all inputs; dropout is off.
+    else is estimated by Lanczos quadrature at ``probes`` of the inputs, evenly spaced, others in each network, with a
+    95 % interval.  Of a specification's networks all convolutions are measured at these inputs only.  Norms are held at
+    the statistics of the batch of all inputs; dropout is off.
 
     The layers of a `DenseCNN` are whole: norm, ReLU and convolutions.  Of any other model a layer is a convolution or
     linear layer, with whatever lies between it and the last nodes, and with the norm that directly follows it.  Nodes
@@ -80,8 +80,8 @@ def isometry(
         init: initialisation of a specification's weights: ``"default"`` (PyTorch's), ``"he"``, ``"glorot"``,
             ``"orthogonal"`` or ``"gaussian:STD"``.
         seed: draws links, weights, probes, and inputs where a number is given.
-        probes: random vectors per network and layer where Lanczos is used; default: 16 over all networks, at least one
-            each.
+        probes: random vectors per network and layer where Lanczos is used, and at least 2 in all; of fewer inputs as
+            many at each, rounded up; default: 16 over all networks, at least one each.
         steps: of Lanczos; no more are made than a layer has singular values.
         dense_limit: see above.
         progress: told of finished networks.
@@ -117,7 +117,7 @@ def isometry(
         else:
             module = unwrapped(model)
             check_runs(module)
-            measured = [_measure(module, _inputs_for(module, inputs), estimation, seed, networks)]
+            measured = [_measure(module, _inputs_for(module, inputs), estimation, seed)]
     return _gathered(measured, "as given" if one else str(init))
 
 
@@ -156,7 +156,7 @@ def _measured_anew(
         start = time.perf_counter()
         network = build(spec, seed=seed + k)
         initialise(network, init, seed + k)
-        measured.append(_measure(network, drawn, estimation, seed + k, networks))
+        measured.append(_measure(network, drawn, estimation, seed + k, (k, networks)))
         if k == 1:  # the first one also warms up
             require_day(networks * (time.perf_counter() - start), f"{networks:,} networks at the pace of the second")
         if progress:
@@ -164,10 +164,15 @@ def _measured_anew(
     return measured
 
 
-def _measure(model: nn.Module, inputs: Tensor, estimation: Estimation, seed: int, networks: int) -> _Measured:
-    count, belongs = len(inputs), norms_that_belong(model)
+def _measure(
+    model: nn.Module, inputs: Tensor, estimation: Estimation, seed: int, place: tuple[int, int] = (0, 1)
+) -> _Measured:
+    """Measure one network, the k-th of several: what is probed at some inputs, is so at others in each of them."""
+    count, belongs, (k, networks) = len(inputs), norms_that_belong(model), place
     kept = probed_inputs(count, estimation.probes)
-    probed = torch.as_tensor((np.arange(kept) * (count / kept)).astype(np.int64), device=inputs.device)
+    estimation = replace(estimation, probes=kept * -(-estimation.probes // kept))  # as many at every input
+    positions = (np.arange(kept) * networks + k) * count // (kept * networks)
+    probed = torch.as_tensor(positions, device=inputs.device)
     if count > _REHEARSED:
         rehearsal = record(model, inputs[:2], probed[:2].clamp(max=1), every_input=False, belongs=belongs)
         numbers = sum(layer.rows + 2 * layer.columns for layer in rehearsal.layers)
@@ -178,6 +183,10 @@ def _measure(model: nn.Module, inputs: Tensor, estimation: Estimation, seed: int
         raise InvalidValueError(f"{type(model).__name__} has no layer that can be measured ({reasons or 'no weights'})")
     layers = whole_layers(model, recording.layers, recording.order)
     require([layer for layer, _ in layers], networks, count, estimation)
+    estimated = [layer.name for layer, _ in layers if method_of(layer, estimation) == "lanczos"]
+    if estimated and networks * estimation.probes < 2:
+        least = f"{estimated[0]} is estimated, and one probe tells nothing of the error"
+        raise InvalidValueError(f"probes must be at least 2 for a single network: {least}")
     generator = torch.Generator().manual_seed(seed)
     spectra = [spectrum(jacobian, count, estimation, generator, probed) for jacobian, _ in layers]
     return _Measured(layers, spectra, recording.skipped, count)
@@ -205,25 +214,10 @@ def _layer(jacobian: LayerJacobian, hidden: bool, spectra: Sequence[Spectrum], *
         method=spectra[0].method,
         singular_values=values[0] if as_given else values,
         weights=weights if weights is None or not as_given else weights[0],
-        error=_error(spectra),
+        gap=float(np.mean([s.gap for s in spectra if s.gap is not None])) if weights is not None else 0.0,
+        dead_bounds=np.stack([s.dead for s in spectra if s.dead is not None]) if weights is not None else None,
         forwards=spectra[0].forwards,
     )
-
-
-def _error(spectra: Sequence[Spectrum]) -> float:
-    """Standard error of the mean by the choice of probes, and what the steps may miss.
-
-    With one probe per network the scatter between networks stands for that between probes, which is smaller.
-    """
-    if spectra[0].weights is None:
-        return 0.0
-    means = np.stack([(s.values * s.weights).sum(1) for s in spectra if s.weights is not None])
-    gap = np.mean([s.gap for s in spectra if s.gap is not None])
-    across = means if means.shape[1] > 1 else means.T
-    if across.shape[1] < 2:
-        raise InvalidValueError("probes must be at least 2 for a single network: one tells nothing of the error")
-    scatter = math.sqrt(float(across.var(1, ddof=1).mean()) / means.size)
-    return math.hypot(scatter, float(gap) / 2)
 
 
 def normal_inputs(spec: Specification, count: int, seed: int = 0) -> Tensor:

@@ -46,6 +46,7 @@ class Spectrum:
         values: (inputs, min(rows, columns)), or (probes, nodes) of a quadrature.
         weights: of the nodes; None where every singular value is there.
         gap: (probes,) bound of what the steps miss of each probe's mean; None as above.
+        dead: (probes, 2) bounds of the share of dead directions; None as above.
         forwards: applications of the layer, or of its transpose, to one input.
     """
 
@@ -53,6 +54,7 @@ class Spectrum:
     values: FloatArray
     weights: FloatArray | None
     gap: FloatArray | None
+    dead: FloatArray | None
     forwards: int
 
 
@@ -120,8 +122,9 @@ def _spectrum(
     probes = torch.arange(estimation.probes, device=probed.device) % len(probed)
     found = quadrature(at_probes.to(precision), probes, steps=estimation.steps, generator=generator)
     forwards = 2 * min(estimation.steps, size) * estimation.probes
-    return Spectrum("lanczos", found.nodes.numpy(), found.weights.numpy(), found.gap.numpy(), forwards)
+    gap, dead = found.gap.numpy(), found.dead.numpy()
+    return Spectrum("lanczos", found.nodes.numpy(), found.weights.numpy(), gap, dead, forwards)
 
 
 def _exact(method: str, values: torch.Tensor, forwards: int) -> Spectrum:
-    return Spectrum(method, values.cpu().numpy(), None, None, forwards)
+    return Spectrum(method, values.cpu().numpy(), None, None, None, forwards)
