@@ -73,7 +73,8 @@ def test_tables_say_what_was_measured_and_expected(found, theory):
     assert rows[3][2:4] == (f"{found.layers[3].mean:.3f}", f"{theory.layers[3].mean:.3f}")
     assert isometry_rows(found, None)[1][3][3] == "–"
     text = isometry_summary(found, theory)
-    assert f"mean singular value {found.mean:.3f} ± {found.standard_error:.3f}" in text
+    low, high = found.interval
+    assert f"mean singular value {found.mean:.3f} [{low:.3f}, {high:.3f}] (95 % over 4 networks)" in text
     assert f"theory expects {theory.mean:.3f}" in text
     assert "5 flagged" in text or "of 5 flagged" in text or "none is flagged" in text
     columns, rows = mend_rows(mends(SPEC), theory)
@@ -95,6 +96,31 @@ def test_the_page_holds_picture_tables_and_numbers(found, theory, tmp_path):
     page = (tmp_path / "report.html").read_text()
     for text in ("A title", "<svg", "layers.6", "glorot initialisation", "What would bring it closer to 1"):
         assert text in page
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_the_caption_names_the_colours_that_are_drawn(found, theory, tmp_path, expected):
+    shown = theory if expected else None
+    write_isometry(found, shown, [], tmp_path, title="t", extra={})
+    page = (tmp_path / "report.html").read_text()
+    caption = page[page.index("Blue: measured") :].split("<", 1)[0]
+    left, right = spectrum_figure(found, shown, title="t").axes
+    drawn = {line.get_color() for line in (*left.lines, *right.lines)}
+    colours = {"Black": "black", "Green": "#009e73", "Orange": "#d55e00"}
+    assert {word for word in colours if word in caption} == {word for word in colours if colours[word] in drawn}
+
+
+@pytest.mark.parametrize("init", ["orthogonal", "he"])
+@pytest.mark.parametrize("max_skips", [0, 4, 20])
+def test_the_expected_band_holds_what_was_measured(init, max_skips):
+    spec = DenseMLP(width=8, depth=5, max_skips=max_skips, in_features=8, num_classes=3, activation="tanh")
+    found, theory = isometry(spec, 8, initialisations=40, init=init), expected_isometry(spec, init)
+    left, _ = spectrum_figure(found, theory, title="t").axes
+    bands = {line.get_xdata()[0]: line.get_ydata() for line in left.lines if len(set(line.get_xdata())) == 1}
+    for i, layer in enumerate(found.layers):
+        low, high = bands[i]
+        inside = ((layer.singular_values >= low - 0.01) & (layer.singular_values <= high + 0.01)).mean()
+        assert 0.7 < inside <= 1
 
 
 @pytest.fixture

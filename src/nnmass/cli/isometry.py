@@ -29,8 +29,9 @@ def isometry(
         int | None, o.whole(high=10**6, help="Random vectors per network, where Lanczos is used; default: 16 in all.")
     ] = None,
     steps: Annotated[
-        int, o.whole(low=2, high=10**6, help="Of Lanczos, where it is used; at most as many as singular values.")
-    ] = 20,
+        int | None,
+        o.whole(low=2, high=10**6, help="Of Lanczos, where it is used; no more than singular values; default: 20."),
+    ] = None,
     out: Annotated[
         Path | None, destinations.folder(help="Write report.html, pictures and JSON to this folder.")
     ] = None,
@@ -47,7 +48,7 @@ def isometry(
     Example: nnmass isometry examples/reference.json --data digits --out isometry
     """
     from nnmass.architectures import load_spec
-    from nnmass.propagation import Initialisation
+    from nnmass.propagation import Initialisation, estimated_layers
     from nnmass.propagation import isometry as measure
     from nnmass.provenance import provenance
     from nnmass.reporting import (
@@ -64,6 +65,8 @@ def isometry(
     Initialisation.parse(init)
     loaded = load_spec(spec)
     read = _inputs(context, loaded, data, data_root, segments, inputs, seed)
+    if (probes is not None or steps is not None) and not estimated_layers(loaded, read):
+        o.refuse(context, {"probes", "steps"}, "is not used: no layer of this network needs Lanczos quadrature")
     with progress_bar("isometry", unit="networks") as progress:
         found = measure(
             loaded,
@@ -72,11 +75,9 @@ def isometry(
             init=init,
             seed=seed,
             probes=probes,
-            steps=steps,
+            **({} if steps is None else {"steps": steps}),
             progress=progress,
         )
-    if all(layer.weights is None for layer in found.layers):
-        o.refuse(context, {"probes", "steps"}, "is not used: no layer of this network needs Lanczos quadrature")
     theory, mends, untold = _theory(loaded, init, float(read.double().square().mean()))
     source = f"inputs of {Path(data).name}" if data else "standard normal inputs"
     networks = f"{found.initialisations} networks, {init} initialisation" if found.initialisations > 1 else init

@@ -1,7 +1,14 @@
 """Gradient propagation: layerwise dynamical isometry, measured and expected."""
 
 from nnmass.propagation.initialisation import Initialisation
-from nnmass.propagation.measurement import Isometry, LayerIsometry, isometry, normal_inputs, singular_values
+from nnmass.propagation.measurement import (
+    Isometry,
+    LayerIsometry,
+    estimated_layers,
+    isometry,
+    normal_inputs,
+    singular_values,
+)
 from nnmass.propagation.mends import Mend, flag, mends
 from nnmass.propagation.theory import (
     ExpectedIsometry,
@@ -19,6 +26,7 @@ __all__ = [
     "Isometry",
     "LayerIsometry",
     "Mend",
+    "estimated_layers",
     "expected_isometry",
     "flag",
     "isometry",

@@ -79,7 +79,8 @@ def test_lanczos_agrees_with_autograd_within_its_stated_error(conv, reference):
         assert 0 < layer.error < (0.03 if conv == "regular" else 0.05) * layer.mean
         assert abs(layer.mean - values.mean()) < 4 * layer.error
         assert layer.mean_square == pytest.approx((values**2).mean(), rel=0.1)
-        assert layer.dead == pytest.approx((values <= 0.01 * values.mean()).mean(), abs=0.05)
+        dead = (values <= 0.01 * values.mean()).mean()
+        assert layer.dead_interval[0] <= dead <= layer.dead_interval[1] < dead + 0.1
         assert layer.forwards == 2 * 20 * 60
         off.append((layer.mean - values.mean()) / layer.error)
     assert np.sqrt(np.mean(np.square(off))) < 1.6  # the error is neither idle nor too small
@@ -390,7 +391,7 @@ def test_results_print_and_dump(capsys):
     assert values["initialisations"] == 2
     text = str(found)
     assert "layers.3" in text
-    assert f"{found.mean:.3f} ± {found.standard_error:.3f}" in text
+    assert f"{found.mean:.3f} [{found.interval[0]:.3f}, {found.interval[1]:.3f}]" in text
 
 
 def test_dead_directions_and_condition():

@@ -183,13 +183,34 @@ def _measure(
         raise InvalidValueError(f"{type(model).__name__} has no layer that can be measured ({reasons or 'no weights'})")
     layers = whole_layers(model, recording.layers, recording.order)
     require([layer for layer, _ in layers], networks, count, estimation)
-    estimated = [layer.name for layer, _ in layers if method_of(layer, estimation) == "lanczos"]
+    estimated = _estimated(layers, estimation)
     if estimated and networks * estimation.probes < 2:
         least = f"{estimated[0]} is estimated, and one probe tells nothing of the error"
         raise InvalidValueError(f"probes must be at least 2 for a single network: {least}")
     generator = torch.Generator().manual_seed(seed)
     spectra = [spectrum(jacobian, count, estimation, generator, probed) for jacobian, _ in layers]
     return _Measured(layers, spectra, recording.skipped, count)
+
+
+def estimated_layers(spec: Specification, inputs: Inputs) -> list[str]:
+    """Say which layers of a specification's networks `isometry` estimates, with probes and steps, without measuring.
+
+    Args:
+        spec: of the networks.
+        inputs: as for `isometry`.
+
+    Raises:
+        InvalidValueError: inputs of the wrong shape.
+    """
+    drawn, network = _inputs_of(spec, inputs, 0)[:2], build(spec, seed=0)
+    with torch.inference_mode(False):
+        probed, belongs = torch.arange(len(drawn)), norms_that_belong(network)
+        found = record(network, drawn, probed, every_input=False, belongs=belongs)
+    return _estimated(whole_layers(network, found.layers, found.order), Estimation(DENSE_LIMIT, 1, STEPS, False))
+
+
+def _estimated(layers: Sequence[tuple[LayerJacobian, bool]], estimation: Estimation) -> list[str]:
+    return [layer.name for layer, _ in layers if method_of(layer, estimation) == "lanczos"]
 
 
 def _gathered(measured: Sequence[_Measured], init: str) -> Isometry:

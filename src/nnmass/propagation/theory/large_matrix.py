@@ -26,7 +26,7 @@ _CENTRES = 24
 _FINEST = 1e-8  # of the range of real parts
 _HALVINGS = 28
 _REAL = 1e-6  # ω whose imaginary part is a smaller share of its bound is real: there is nothing at its x
-_FEWEST, _ENTRIES = 4, 512  # samples, and columns in all of them
+_FEWEST, _ENTRIES = 4, 1024  # samples, and columns in all of them
 
 
 @dataclass(frozen=True, eq=False)
