@@ -289,6 +289,31 @@ def interval_coverage() -> str:
     return _table(("scatter", "intervals", *(f"{n} networks" for n in counts)), rows)
 
 
+def lanczos_coverage() -> str:
+    """How often intervals hold the true mean, by number of random vectors."""
+    rows = _read("benchmarks/lanczos.json")["coverage"]
+    kinds = {"interval": "the stated interval holds", "errors_1.96": "1.96 standard errors would hold"}
+    columns = ("random vectors", *(f"{row['probes']}" for row in rows))
+    return _table(columns, [(label, *(f"{row[kind]:.0%}" for row in rows)) for kind, label in kinds.items()])
+
+
+def isometry_spread() -> str:
+    """How far theory's mean and spread are from those of drawn networks, by weights and width."""
+    rows = [
+        (
+            row["init"],
+            f"{row['width']:,}",
+            f"{row['networks']}",
+            *(f"{row[f'{which}_{name}_error']:.2%}" for name in ("mean", "std") for which in ("average", "largest")),
+            *(f"{row[f'{name}_noise']:.2%}" for name in ("mean", "std")),
+        )
+        for row in _read("benchmarks/isometry_theory.json")["summary"]
+    ]
+    errors = ("mean, average", "mean, largest", "spread, average", "spread, largest")
+    noise = ("standard error of a measured mean, at most", "of a spread, at most")
+    return _table(("weights", "width", "networks", *errors, *noise), rows)
+
+
 def benchmarks() -> str:
     """Every target of the benchmarks, with the measured median."""
     rows = []
@@ -345,6 +370,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "training-throughput": filled_from("benchmarks/training_throughput_cpu.json", image_tables.throughput),
     "interval-coverage": interval_coverage,
     "lanczos": lanczos,
+    "lanczos-coverage": lanczos_coverage,
+    "isometry-spread": isometry_spread,
     "benchmarks": benchmarks,
 }
 
