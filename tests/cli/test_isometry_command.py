@@ -107,3 +107,13 @@ def test_reproduce(nnmass, tmp_path, experiment, monkeypatch):
     (condition,) = summary["conditions"].values()
     assert condition["networks"] == 6
     assert sorted(path.name for path in tmp_path.iterdir()) == ["isometry.png", "rows.json", "summary.json"]
+
+
+@pytest.mark.parametrize("option", ["--probes", "--steps"])
+def test_what_no_layer_needs_is_refused_before_measuring(nnmass, spec, monkeypatch, option):
+    from nnmass import propagation
+
+    monkeypatch.setattr(propagation, "isometry", lambda *_, **__: pytest.fail("measured"))
+    code, _, err = nnmass("isometry", spec, option, "20")
+    assert code == 2
+    assert f"{option} is not used: no layer of this network needs Lanczos quadrature" in err

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nnmass import DenseCNN, DenseMLP, isometry
-from nnmass.propagation import flag
+from nnmass.propagation import estimated_layers, flag
 from nnmass.propagation.measurement.intervals import of_probes
 
 REPEATS = 400
@@ -104,6 +104,15 @@ def test_fewer_inputs_than_probes_are_all_seen_as_often():
     model, inputs = nn.Conv2d(1, 2, 3, bias=False), torch.randn(3, 1, 6, 6)
     layer = isometry(nn.Sequential(nn.ReLU(), model), inputs, dense_limit=0, probes=4).layers[0]
     assert len(layer.singular_values) == 6
+
+
+def test_what_is_estimated_is_known_without_measuring():
+    spec = DenseCNN(widths=(8,), depth=3, max_skips=2, image_size=8, in_channels=1)
+    found = isometry(spec, 2, initialisations=2)
+    estimated = [layer.name for layer in found.layers if layer.method == "lanczos"]
+    assert estimated_layers(spec, 2) == estimated != []
+    assert estimated_layers(spec.build(), torch.randn(2, 1, 8, 8)) == estimated
+    assert estimated_layers(DenseMLP(width=4, depth=4, max_skips=2), 2) == []
 
 
 class Halved(nn.Module):

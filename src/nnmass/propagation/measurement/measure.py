@@ -192,21 +192,28 @@ def _measure(
     return _Measured(layers, spectra, recording.skipped, count)
 
 
-def estimated_layers(spec: Specification, inputs: Inputs) -> list[str]:
-    """Say which layers of a specification's networks `isometry` estimates, with probes and steps, without measuring.
+def estimated_layers(model: nn.Module | Specification, inputs: Inputs) -> list[str]:
+    """Say which layers `isometry` estimates, with probes and steps, without measuring.
 
     Args:
-        spec: of the networks.
-        inputs: as for `isometry`.
+        model: as for `isometry`.
+        inputs: as for `isometry`; two of them are run.
 
     Raises:
-        InvalidValueError: inputs of the wrong shape.
+        InvalidValueError: inputs of the wrong shape, or a forward pass that fails.
     """
-    drawn, network = _inputs_of(spec, inputs, 0)[:2], build(spec, seed=0)
     with torch.inference_mode(False):
-        probed, belongs = torch.arange(len(drawn)), norms_that_belong(network)
-        found = record(network, drawn, probed, every_input=False, belongs=belongs)
-    return _estimated(whole_layers(network, found.layers, found.order), Estimation(DENSE_LIMIT, 1, STEPS, False))
+        if isinstance(model, Specification):
+            network, drawn = build(model, seed=0), _inputs_of(model, inputs, 0)
+        else:
+            network, drawn = unwrapped(model), _inputs_for(model, inputs)
+            check_runs(network)
+        some, belongs = drawn[:2], norms_that_belong(network)
+        probed = torch.arange(len(some), device=some.device)
+        found = record(network, some, probed, every_input=False, belongs=belongs)
+    return _estimated(
+        whole_layers(network, found.layers, found.order), Estimation(DENSE_LIMIT, 1, STEPS, every_input=False)
+    )
 
 
 def _estimated(layers: Sequence[tuple[LayerJacobian, bool]], estimation: Estimation) -> list[str]:
