@@ -52,7 +52,15 @@ def spectrum_figure(found: Isometry, theory: ExpectedIsometry | None, *, title: 
         left.set_ylim(0, edges[-1])
         left.set_ylabel("singular value of the layer's Jacobian")
         left.set_title("darker: more singular values")
-        left.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=4, fontsize=8, columnspacing=1.2)
+        left.legend(
+            loc="lower right",
+            bbox_to_anchor=(1, 0.99),
+            ncols=4,
+            fontsize=8,
+            columnspacing=1.0,
+            handlelength=1.4,
+            handletextpad=0.5,
+        )
         drawn.suptitle(title, x=0.01, ha="left", fontsize=11)
         return drawn
 

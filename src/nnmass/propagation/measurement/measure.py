@@ -203,6 +203,7 @@ def estimated_layers(model: nn.Module | Specification, inputs: Inputs) -> list[s
         InvalidValueError: inputs of the wrong shape, or a forward pass that fails.
     """
     with torch.inference_mode(False):
+        network: nn.Module
         if isinstance(model, Specification):
             network, drawn = build(model, seed=0), _inputs_of(model, inputs, 0)
         else:
