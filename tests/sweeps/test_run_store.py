@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nnmass.architectures import DenseCNN, DenseMLP
-from nnmass.errors import InvalidValueError, SpecificationError, StoreError
+from nnmass.errors import DestinationError, InvalidValueError, SpecificationError, StoreError
 from nnmass.sweeps import RunStore, plan_runs, stored_run
 from nnmass.training import TrainingConfig
 
@@ -269,7 +269,7 @@ def test_a_folder_is_refused(tmp_path):
 
 def test_a_path_through_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("text")
-    with pytest.raises(StoreError, match="file"):
+    with pytest.raises(DestinationError, match=r"cannot write to .*file: not a directory"):
         RunStore(tmp_path / "file" / "runs.sqlite")
     assert (tmp_path / "file").read_text() == "text"
 
