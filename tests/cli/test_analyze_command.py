@@ -314,7 +314,7 @@ def test_the_graph_is_drawn_to_a_file(nnmass, reference, tmp_path, name, start):
 
 def test_other_kinds_of_pictures_are_refused(nnmass, tmp_path):
     result = nnmass("analyze", "timm:resnet18", "--graph", tmp_path / "a.gif")
-    assert result.code == 1
+    assert result.code == 2
     assert "pictures end in .pdf, .png, .svg, got '.gif'" in result.err
 
 
