@@ -55,6 +55,27 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, call,
     assert os.listdir(tmp_path) == ["file"]
 
 
+@pytest.mark.parametrize("call", ["fsync", "chmod", "mkstemp"])
+def test_several_files_are_all_old_where_one_cannot_be_written(tmp_path, monkeypatch, call):
+    (tmp_path / "a").write_text("old")
+    module = atomic.tempfile if call == "mkstemp" else atomic.os
+    original, calls = getattr(module, call), []
+
+    def fail_the_second_time(*given, **options):
+        calls.append(given)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "disk full")
+        return original(*given, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, call, fail_the_second_time)
+        with pytest.raises(OSError, match=r"disk full.*b'"):
+            atomic.write_files(tmp_path, {"a": b"new", "b": b"new"})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old"}
+    atomic.write_files(tmp_path / "below", {"a": b"1", "b": b"2"})
+    assert [(tmp_path / "below" / name).read_bytes() for name in "ab"] == [b"1", b"2"]
+
+
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_permissions_follow_the_umask(tmp_path, umask, mode):
     before = os.umask(umask)

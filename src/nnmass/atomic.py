@@ -27,23 +27,39 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
         OSError: it cannot be written, as on a full disk; names the path.
     """
     target = Path(path)
-    with _told_of(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(target)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+    write_files(target.parent, {target.name: content})
     return target
+
+
+def write_files(folder: str | os.PathLike[str], contents: Mapping[str, bytes]) -> None:
+    """Write several files of a folder: all of them are on the disk before the first takes its name.
+
+    Raises:
+        OSError: one cannot be written, as on a full disk; names its path, and all files are as they were.
+    """
+    staged: list[tuple[str, Path]] = []
+    try:
+        for name, content in contents.items():
+            target = Path(folder) / name
+            with _told_of(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _remove_abandoned(target)
+                descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+                staged.append((temporary, target))
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                umask = os.umask(0)
+                os.umask(umask)
+                os.chmod(temporary, 0o666 & ~umask)
+        for temporary, target in staged:
+            with _told_of(target):
+                os.replace(temporary, target)
+    except BaseException:
+        for temporary, _ in staged:
+            Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> Path:

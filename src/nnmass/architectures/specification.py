@@ -126,7 +126,11 @@ class Specification(Validated, ABC):
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write the specification, links included, to a JSON file; `load_spec` reads it back."""
-        return atomic.write_text(path, self.model_dump_json(exclude_none=True) + "\n")
+        return atomic.write_text(path, self.to_text())
+
+    def to_text(self) -> str:
+        """The same as text."""
+        return self.model_dump_json(exclude_none=True) + "\n"
 
 
 class LinkedSpecification(Specification):

@@ -1,9 +1,11 @@
 """A network as a file of PyTorch code that needs nothing of nnmass."""
 
+import copy
 import textwrap
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from torch import nn
 
 from nnmass.architectures import (
     Activation,
@@ -17,7 +19,8 @@ from nnmass.architectures import (
     WideResNet,
 )
 from nnmass.designing import describe
-from nnmass.errors import InvalidValueError
+from nnmass.errors import ExportError, InvalidValueError
+from nnmass.export.comparison import Function, Stored, Tensors, said
 
 _ACTIVATIONS: dict[Activation, str] = {
     "elu": "F.elu(x)",
@@ -51,6 +54,25 @@ def standalone_code(spec: Specification) -> str:
     values |= {"spec": spec, "spec_json": _json(spec), "title": _title(spec), "functional": functional}
     text = environment.get_template(template).render(values)
     return text.rstrip() + "\n"
+
+
+def stored_code(content: bytes) -> Stored:
+    """Run a file of code, for its ``Network`` to be given weights and compared."""
+    try:
+        space: dict[str, Any] = {"__name__": "network"}
+        exec(compile(content, "network.py", "exec"), space)
+        network = space["Network"]()
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"Network makes a {type(network).__name__}")
+    except Exception as error:  # of code that is damaged
+        raise ExportError(f"what was written does not run: {said(error)}") from error
+
+    def function(given: Tensors) -> Function:
+        other = copy.deepcopy(network)
+        other.load_state_dict(dict(given))
+        return other.eval()
+
+    return Stored(None, function)
 
 
 def _template_of(spec: Specification) -> tuple[str, dict[str, Any]]:
