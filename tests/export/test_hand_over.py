@@ -108,7 +108,7 @@ def test_without_a_library_nothing_is_written(tmp_path, monkeypatch, library, ne
 
 def test_a_model_has_no_json_and_no_code(tmp_path):
     message = (
-        "json and code need a specification, and a Linear is a PyTorch model: its formats are safetensors, onnx, pt2"
+        "a Linear is a PyTorch model and no specification: it has no json and no code; its formats are safetensors"
     )
     with pytest.raises(InvalidValueError, match=message):
         hand_over(torch.nn.Linear(3, 2), tmp_path, formats=["json", "code", "pt2"], input_shapes=[(3,)])

@@ -106,6 +106,23 @@ RecipeOption = Annotated[
 AugmentOption = Annotated[str | None, typer.Option("--augment", help="none or crop-flip.")]
 
 
+def sizes_and_types(given: "list[Any] | None") -> dict[str, Any]:
+    """Sizes and types of inputs, as functions that read models take them."""
+    sizes, types = [size for size, _ in given or ()], [kind for _, kind in given or ()]
+    return {"input_sizes": sizes, "dtypes": types if any(types) else None}
+
+
+def require_size(sizes: "list[tuple[int, ...]]", shape: tuple[int, ...], data: str) -> None:
+    """Refuse a size of inputs that is not that of the data.
+
+    Raises:
+        BadParameter: it is another.
+    """
+    if sizes and [size[1:] for size in sizes] != [shape]:
+        has = ",".join(map(str, shape))
+        raise typer.BadParameter(f"the inputs of {data} are {has}: leave it out", param_hint="--input-size")
+
+
 def refuse(context: typer.Context, names: "Collection[str]", because: str) -> None:
     """Refuse options that stand on the command line, but that this call does not use.
 
@@ -185,12 +202,19 @@ def fill_missing(table: "LatencyTable | None", blocks: "Iterable[Block]") -> Non
         fill_table(table, wanted, progress=progress)
 
 
-def read_data(name: str, root: Path | None, segments: int, spec: "Specification | None" = None) -> "Dataset":
-    """Load the data of a command; a folder of images is resized to what the specification reads."""
+def read_data(
+    name: str,
+    root: Path | None,
+    segments: int,
+    spec: "Specification | None" = None,
+    *,
+    image_size: int | None = None,
+) -> "Dataset":
+    """Load the data of a command; a folder of images is resized to what the specification reads, or to a size."""
     from nnmass.cli.output import saying_what_is_left_out
     from nnmass.data import load_data
 
-    size = getattr(spec, "image_size", None)
+    size = getattr(spec, "image_size", image_size)
     with saying_what_is_left_out():
         return load_data(name, root=root, num_segments=segments, image_size=size)
 

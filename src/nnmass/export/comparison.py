@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 from nnmass.errors import ExportError, InvalidValueError, first_line
 from nnmass.export.calibration import calibrated
 from nnmass.plain_text import plain
+from nnmass.timing.engines import evaluation
 from nnmass.timing.inputs import random_inputs
 from nnmass.tracing.input_types import InputType
 
@@ -140,6 +141,8 @@ class Comparison:
     def _own(self) -> _Probe:
         """The network as it is; its outputs may be tiny, or differ from each other in their last digits only."""
         if None not in self._probes:
+            for inputs in self.batches():
+                evaluation(self.network, inputs)()  # so that what is wrong with the network itself is said as such
             expected = [self._outputs(self.network, inputs) for inputs in self.batches()]
             if not all(bool(torch.isfinite(y).all()) for outputs in expected for y in outputs):
                 raise ExportError("the network cannot be checked: its own outputs are not finite")

@@ -1,5 +1,6 @@
 """Files that other programs read, ONNX and `torch.export`: written, and read back to be compared with the network."""
 
+import inspect
 import io
 import logging
 import os
@@ -115,15 +116,15 @@ def onnx_bytes(comparison: Comparison, where: object) -> bytes:
     """
     optimizer = import_library("onnxscript.optimizer")
     network, inputs = comparison.network, comparison.batches()[0]
-    single = len(inputs) == 1
+    single, outputs = len(inputs) == 1, comparison.outputs
     with _written(where, "ONNX"), tempfile.TemporaryDirectory() as folder:
         program = torch.onnx.export(
             network,
             tuple(inputs),
             dynamo=True,
-            dynamic_shapes=_free_batch(len(inputs)),
+            dynamic_shapes=_free_batch(network, len(inputs)),
             input_names=["input"] if single else [f"input{k + 1}" for k in range(len(inputs))],
-            output_names=["output"] if comparison.outputs == 1 else None,
+            output_names=["output"] if outputs == 1 else None,
             optimize=False,
             verbose=False,
         )
@@ -144,9 +145,9 @@ def program_bytes(comparison: Comparison, where: object) -> bytes:
     Raises:
         ExportError: `torch.export` cannot hold it.
     """
-    inputs, buffer = comparison.batches()[0], io.BytesIO()
+    network, inputs, buffer = comparison.network, comparison.batches()[0], io.BytesIO()
     with _written(where, "torch.export"):
-        program = torch.export.export(comparison.network, tuple(inputs), dynamic_shapes=_free_batch(len(inputs)))
+        program = torch.export.export(network, tuple(inputs), dynamic_shapes=_free_batch(network, len(inputs)))
         torch.export.save(program, buffer)
     return buffer.getvalue()
 
@@ -216,9 +217,13 @@ def _session(runtime: Any, content: bytes) -> Any:
         raise RuntimeError(str(error)) from error
 
 
-def _free_batch(inputs: int) -> tuple[dict[int, Any], ...]:
-    batch = torch.export.Dim("batch")
-    return tuple({0: batch} for _ in range(inputs))
+def _free_batch(network: nn.Module, inputs: int) -> tuple[Any, ...]:
+    """Sizes of the inputs that are free, in the form of the forward pass's own arguments."""
+    free = [{0: torch.export.Dim("batch")}] * inputs
+    for k, argument in enumerate(inspect.signature(network.forward).parameters.values()):
+        if argument.kind is argument.VAR_POSITIONAL:
+            return (*free[:k], tuple(free[k:]))
+    return tuple(free)
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def _formats(network: Specification | nn.Module, formats: Sequence[Format] | Non
     beyond = [name for name in chosen if name not in possible]
     if beyond:
         raise InvalidValueError(
-            f"{' and '.join(beyond)} need a specification, and a {type(network).__name__} is a PyTorch model: "
+            f"a {type(network).__name__} is a PyTorch model and no specification: it has no {' and no '.join(beyond)}; "
             f"its formats are {', '.join(possible)}"
         )
     if "onnx" in chosen:

@@ -11,7 +11,12 @@ from nnmass.tracing.input_types import InputType, checked_size, checked_types
 
 
 def random_inputs(
-    module: nn.Module, shapes: Sequence[tuple[int, ...]], batch: int, types: Sequence[InputType | str] = ()
+    module: nn.Module,
+    shapes: Sequence[tuple[int, ...]],
+    batch: int,
+    types: Sequence[InputType | str] = (),
+    *,
+    seed: int = 0,
 ) -> list[Tensor]:
     """Draw inputs: normal numbers, ids that the smallest embedding knows, or truth values.
 
@@ -20,6 +25,7 @@ def random_inputs(
         shapes: of the inputs, without the batch.
         batch: inputs at once.
         types: of the inputs, as of `analyze`; by default floating point.
+        seed: draws them.
 
     Raises:
         InvalidValueError: an unknown type, another number of types, or a size that is not valid.
@@ -30,7 +36,7 @@ def random_inputs(
     sizes = [checked_size((batch, *shape)) for shape in shapes]
     needed = sum((4 + dtype.itemsize) * math.prod(size) for size, dtype in zip(sizes, dtypes, strict=True))
     require_memory(needed, f"inputs of {sizes}")
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     ids = min((m.num_embeddings for m in module.modules() if isinstance(m, nn.Embedding)), default=2)
     return [_drawn(size, dtype, ids, generator) for size, dtype in zip(sizes, dtypes, strict=True)]
 

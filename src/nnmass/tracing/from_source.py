@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from nnmass.errors import InvalidValueError, ModelError
 from nnmass.topology import Projection
 from nnmass.tracing.analysis import analyze
 from nnmass.tracing.input_types import InputType
-from nnmass.tracing.loaded_model import InputSizes
+from nnmass.tracing.loaded_model import InputSizes, LoadedModel
 from nnmass.tracing.recognition import recognise
 from nnmass.tracing.report import Report
 from nnmass.tracing.sources import load_model
@@ -62,6 +63,50 @@ def analyze_source(
         types = loaded.input_types if dtypes is None and loaded.input_types else dtypes
         with _channels_told(assumed=image_size is not None and not input_sizes):
             return analyze(loaded.module, sizes, dtypes=types, projection=projection or "count", name=source)
+
+
+def network_of(
+    source: str,
+    *,
+    input_sizes: Sequence[Sequence[int]] = (),
+    dtypes: Sequence[InputType | str] | None = None,
+    image_size: int | None = None,
+) -> Specification | LoadedModel:
+    """Return the network that a user names: a specification, or a model with its weights.
+
+    A model of timm or torchvision is built without weights: it is the specification that it is found to be, whose
+    weights are to be drawn.  What the model's own code prints goes to standard error.
+
+    Args:
+        source: a specification's ``FILE.json``, or what `load_model` takes; ``FILE.py:NAME`` runs that file.
+        input_sizes: sizes of the inputs, the samples first, instead of those that the source knows.
+        dtypes: types of the inputs, one each, likewise; see `analyze`.
+        image_size: height and width of the images, likewise.
+
+    Raises:
+        InvalidValueError: sizes that are not valid, missing, or too many or few for the model's inputs.
+        SpecificationError: the JSON file is no specification.
+        ModelError: the source names no model, or one without weights that is of no family.
+    """
+    if is_specification(source):
+        return specification_of(source, input_sizes=input_sizes, image_size=image_size)
+    if input_sizes and image_size is not None:
+        raise InvalidValueError("give sizes of the inputs or an image size, not both")
+    with redirect_stdout(sys.stderr):
+        loaded = load_model(source, image_size=image_size)
+        own = getattr(loaded.module, "spec", None)
+        known = ((1, *own.input_shape),) if isinstance(own, Specification) else loaded.input_sizes
+        sizes = _checked(source, loaded.module, tuple(map(tuple, input_sizes)) or known)
+        if not any(t.is_meta for t in (*loaded.module.parameters(), *loaded.module.buffers())):
+            types = tuple(dtypes) if dtypes is not None else loaded.input_types
+            return replace(loaded, input_sizes=sizes, input_types=types)  # type: ignore[arg-type]
+        try:
+            return recognise(loaded.module, sizes, name=source)
+        except ModelError as error:
+            raise ModelError(
+                f"{source} is built without weights, and its weights cannot be drawn: {error}; "
+                "FILE.py:NAME, a function that returns the model, brings weights"
+            ) from None
 
 
 @contextmanager

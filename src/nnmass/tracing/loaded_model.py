@@ -28,4 +28,4 @@ class LoadedModel:
     name: str
     module: nn.Module
     input_sizes: InputSizes | None
-    input_types: tuple[InputType, ...] | None = None
+    input_types: tuple[InputType | str, ...] | None = None

@@ -9,7 +9,7 @@ from nnmass.tracing.onnx_file import read_onnx
 from nnmass.tracing.python_file import module_from_python_file
 from nnmass.tracing.zoo import ZOOS, build_zoo_model, matching_names
 
-_FORMS = "timm:NAME, torchvision:NAME, FILE.py:NAME, FILE.pt2 or FILE.onnx"
+_FORMS = "timm:NAME, torchvision:NAME, FILE.py:NAME, FILE.pt2, FILE.onnx, or FILE.json of a specification"
 
 
 def load_model(source: str, *, image_size: int | None = None) -> LoadedModel:
@@ -40,6 +40,8 @@ def load_model(source: str, *, image_size: int | None = None) -> LoadedModel:
         return LoadedModel(source, *read_exported_program(Path(source), image_size=image_size))
     if source.endswith(".onnx"):
         return LoadedModel(source, *read_onnx(Path(source), image_size=image_size))
+    if source.endswith(".json"):
+        raise ModelError(f"{source} is a specification's file, not a model's: nnmass.load_spec reads it")
     raise ModelError(f"{source!r} names no model: expected {_FORMS}")
 
 
