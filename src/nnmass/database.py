@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nnmass import atomic
-from nnmass.errors import StoreError
+from nnmass.errors import StoreError, require_path
 from nnmass.plain_text import plain
 
 _WAIT = 60.0  # seconds that a writer waits for another
@@ -46,6 +46,7 @@ class Database:
         create: bool = True,
         on_demand: Sequence[str] = (),
     ) -> None:
+        require_path(path)
         self.path, self.name = Path(path), name
         self.application, self.version = application, version
         self.tables, self.on_demand = tuple(tables), tuple(on_demand)

@@ -1,5 +1,11 @@
 """The errors that nnmass raises; every message says what, which value, what is allowed and where."""
 
+import os
+from numbers import Real
+from typing import Any
+
+_SHOWN = 80  # characters of a value in a message
+
 
 class NNMassError(Exception):
     """Base of every error raised on purpose by nnmass."""
@@ -7,6 +13,10 @@ class NNMassError(Exception):
 
 class InvalidValueError(NNMassError, ValueError):
     """An argument lies outside its allowed range."""
+
+
+class WrongTypeError(InvalidValueError, TypeError):
+    """An argument is of another type than is needed."""
 
 
 class SpecificationError(InvalidValueError):
@@ -99,6 +109,51 @@ class RefusedError(ModelError):
         """What the model costs, for people."""
         macs = f"MACs unknown: {self.uncounted}" if self.macs is None else f"{self.macs:,} MACs"
         return f"{self.params:,} params, {macs}"
+
+
+def require_type(value: object, kind: type[Any] | tuple[type[Any], ...], name: str, wanted: str) -> None:
+    """Refuse an argument of another type.
+
+    Args:
+        value: the argument.
+        kind: what it may be.
+        name: of the argument.
+        wanted: what is needed, for the message.
+
+    Raises:
+        WrongTypeError: it is something else.
+
+    Examples:
+        >>> require_type("MobileNetV2", int, "depth", "a whole number")
+        Traceback (most recent call last):
+        nnmass.errors.WrongTypeError: depth must be a whole number, got the str 'MobileNetV2'
+    """
+    if isinstance(value, kind):
+        return
+    if isinstance(value, type):
+        got = f"the class {value.__name__}"
+    else:
+        text = isinstance(value, str | int | float | os.PathLike) and value is not True and value is not False
+        got = type(value).__name__ if not text else f"the {type(value).__name__} {str(value)[:_SHOWN]!r}"
+    raise WrongTypeError(f"{name} must be {wanted}, got {got}")
+
+
+def require_number(value: object, name: str) -> None:
+    """Refuse what is neither a number nor None.
+
+    Raises:
+        WrongTypeError: it is something else.
+    """
+    require_type(value, (Real, type(None)), name, "a number")
+
+
+def require_path(value: object, name: str = "path") -> None:
+    """Refuse what names no file.
+
+    Raises:
+        WrongTypeError: neither text nor a path.
+    """
+    require_type(value, (str, os.PathLike), name, "text or a path")
 
 
 def first_line(error: BaseException) -> str:

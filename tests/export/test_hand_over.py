@@ -114,7 +114,9 @@ def test_a_model_has_no_json_and_no_code(tmp_path):
         hand_over(torch.nn.Linear(3, 2), tmp_path, formats=["json", "code", "pt2"], input_shapes=[(3,)])
     with pytest.raises(InvalidValueError, match=r"give the shapes of the module's inputs"):
         hand_over(torch.nn.Linear(3, 2), tmp_path)
-    with pytest.raises(InvalidValueError, match=r"network must be a specification or a torch\.nn\.Module, got str"):
+    with pytest.raises(
+        InvalidValueError, match=r"network must be a specification or a torch\.nn\.Module, got the str 'Linear'"
+    ):
         hand_over("Linear", tmp_path)
 
 

@@ -22,7 +22,14 @@ from nnmass.architectures.residual import (
     Stages,
 )
 from nnmass.architectures.resnet import EXPANSION, STEM, ResNet
-from nnmass.architectures.specification import LinkedSpecification, Links, Specification, check_seed, explain
+from nnmass.architectures.specification import (
+    LinkedSpecification,
+    Links,
+    Specification,
+    check_seed,
+    explain,
+    require_specification,
+)
 from nnmass.architectures.wide_resnet import WIDE_STEM, WideResNet
 
 __all__ = [
@@ -56,5 +63,6 @@ __all__ = [
     "explain",
     "head_costs",
     "load_spec",
+    "require_specification",
     "spec_from_dict",
 ]

@@ -1,16 +1,22 @@
 """Validated models of several families, from JSON that names its family."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from nnmass.architectures.examples import PREFIX, example_path, is_example
 from nnmass.architectures.specification import explain, shown
-from nnmass.errors import NNMassError
+from nnmass.errors import NNMassError, require_path
 from nnmass.files import read_json
+from nnmass.plain_text import plain
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_MODEL = re.compile(r"^(timm|torchvision):|\.py:|\.(py|pt2|onnx)$")  # names of models, as commands take them
+_SHOWN = 200
 
 
 def read_family(
@@ -19,13 +25,18 @@ def read_family(
     """Read the JSON file of a model.
 
     Args:
-        path: the file.
+        path: the file, or ``example:NAME``.
         families: by name.
         what: the file should be, for messages: "a specification".
         error: raised where it is not.
     """
+    require_path(path)
+    if _MODEL.search(os.fsdecode(path)):
+        named = plain(path, limit=_SHOWN)
+        raise error(f"{named} names a PyTorch model, and {what} is needed here: FILE.json or {PREFIX}NAME")
+    file = example_path(path, error) if is_example(path) else path
     try:
-        values = read_json(path, what=what)
+        values = read_json(file, what=what)
     except OSError as problem:
         raise error(f"{path}: cannot be read as {what} ({problem.strerror or problem})") from None
     except ValueError as problem:

@@ -6,12 +6,13 @@ from typing import Any
 from nnmass.architectures.cifar_resnet import CifarResNet
 from nnmass.architectures.dense_cnn import DenseCNN
 from nnmass.architectures.dense_mlp import DenseMLP
+from nnmass.architectures.examples import is_example
 from nnmass.architectures.families import family_from_dict, read_family
 from nnmass.architectures.mobilenet_v2 import MobileNetV2
 from nnmass.architectures.resnet import ResNet
 from nnmass.architectures.specification import Specification
 from nnmass.architectures.wide_resnet import WideResNet
-from nnmass.errors import InvalidValueError, SpecificationError
+from nnmass.errors import InvalidValueError, SpecificationError, require_type
 from nnmass.topology import Projection
 
 FAMILIES: dict[str, type[Specification]] = {
@@ -48,7 +49,8 @@ def spec_from_dict(values: Any, *, where: str = "specification") -> Specificatio
 
 def is_specification(source: str) -> bool:
     """Whether a source is the JSON file of a specification."""
-    return source.endswith(".json")
+    require_type(source, str, "source", "text that names a model")
+    return source.endswith(".json") or is_example(source)
 
 
 def read_specification(

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from nnmass import atomic
 from nnmass.architectures.costs import Costs
-from nnmass.errors import InvalidValueError, SpecificationError
+from nnmass.errors import InvalidValueError, SpecificationError, require_type
 from nnmass.plain_text import plain
 from nnmass.topology import LARGEST, Cell, ResidualCell, check_links, draw_links
 from nnmass.validated import Validated
@@ -173,6 +173,16 @@ class LinkedSpecification(Specification):
             for k, (cell, links) in enumerate(zip(self.cells, self.links, strict=True)):
                 check_links(cell, links, where=f"links[{k}]")
         return self
+
+
+def require_specification(value: object, name: str = "spec") -> None:
+    """Refuse what is no specification.
+
+    Raises:
+        WrongTypeError: says how to come by one.
+    """
+    wanted = "a specification (nnmass.load_spec reads one, nnmass.tracing.recognise finds that of a model)"
+    require_type(value, Specification, name, wanted)
 
 
 def check_seed(seed: int) -> None:

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 FAMILIES = ("DenseMLP", "DenseCNN", "MobileNetV2", "ResNet", "CifarResNet", "WideResNet")
 UNUSED = (
     Unused(
+        lambda given: given["write_space"] is not None,
+        frozenset(
+            {"max_params", "max_macs", "max_latency_ms", "max_activation", "min_mass", "max_mass", "mass_of"}
+            | {"tolerance", "objective", "top", "diversity", "front", "latency", "engine", "other_device", "fit"}
+            | {"outside_domain", "time_limit", "out", "as_json"}
+        ),
+        "does not go with --write-space, which writes the space and designs nothing",
+    ),
+    Unused(
         lambda given: given["front"] is not None,
         frozenset({"objective", "top", "diversity", "fit", "time_limit"}),
         "does not go with --front, which lists the largest NN-Mass for every cost",
@@ -35,9 +44,21 @@ def design(
     space: Annotated[
         str,
         typer.Argument(
-            metavar="SPACE", help=f"JSON file of a design space; or a family, for its default: {', '.join(FAMILIES)}."
+            metavar="SPACE",
+            help=f"JSON file of a design space, or example:space; or a family, for its default: {', '.join(FAMILIES)}.",
         ),
     ],
+    image_size: Annotated[
+        int | None, o.whole(high=65_536, help="Height and width of the images; default: as the space says.")
+    ] = None,
+    classes: Annotated[int | None, o.whole(high=10**9, help="Outputs; default: as the space says.")] = None,
+    in_features: Annotated[
+        int | None, o.whole(high=10**9, help="Inputs of a DenseMLP; default: as the space says.")
+    ] = None,
+    write_space: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the space as JSON, to be changed and named as SPACE, and do no more."),
+    ] = None,
     max_params: o.MaxParamsOption = None,
     max_macs: o.MaxMacsOption = None,
     max_latency_ms: o.MaxLatencyOption = None,
@@ -87,6 +108,7 @@ def design(
     Example: nnmass design DenseCNN --max-macs 600M --max-params 3.82M --top 3
     """
     from nnmass.designing import design as find_best
+    from nnmass.designing import with_constants
     from nnmass.provenance import provenance
     from nnmass.reporting import design_rows, design_summary, write_design
 
@@ -94,6 +116,13 @@ def design(
     if mass_of is not None and (min_mass is not None or max_mass is not None):
         raise typer.BadParameter("give --mass-of, or --min-mass and --max-mass", param_hint="--mass-of")
     chosen = space_of(space)
+    for name in {"image_size", "in_features"} - set(type(chosen).model_fields):
+        o.refuse(context, {name}, f"is not for a {chosen.family}")
+    chosen = with_constants(chosen, image_size=image_size, num_classes=classes, in_features=in_features)
+    if write_space is not None:
+        chosen.to_json(write_space)
+        say(f"Written to {write_space}: a space of {chosen.size():,} networks; nnmass design {write_space} searches it")
+        return
     table = o.latency_table(latency, engine, other_device=other_device)
     if table is not None:
         o.fill_missing(table, chosen.blocks())
@@ -137,10 +166,11 @@ def design(
 
 def space_of(name: str) -> "Space":
     """The space that a user names: a family for its default, or a JSON file."""
+    from nnmass.architectures.examples import is_example
     from nnmass.designing import default_space, load_space
     from nnmass.errors import SpaceError
 
-    if name.endswith(".json") or Path(name).exists():
+    if name.endswith(".json") or is_example(name) or Path(name).exists():
         return load_space(name)
     try:
         return default_space(name)

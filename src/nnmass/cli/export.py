@@ -24,7 +24,7 @@ def export(
         list[str] | None,
         typer.Option(
             "--format",
-            help="json, safetensors, code, onnx, pt2; may be repeated; default: all; json and code need a specification.",
+            help="json, safetensors, code, onnx, pt2; may be repeated; default: all that the network has.",
         ),
     ] = None,
     input_size: o.InputSizeOption = None,

@@ -128,7 +128,8 @@ def _network_and_data(
 ) -> "tuple[Specification | LoadedModel, Dataset | None]":
     """What is measured, and on what; a model that is no specification reads inputs of the data's size."""
     from nnmass.architectures import Specification
-    from nnmass.tracing.from_source import is_specification, network_of
+    from nnmass.architectures.files import is_specification
+    from nnmass.tracing.from_source import network_of
 
     given = o.sizes_and_types(input_size) | {"image_size": image_size}
     if data is None:

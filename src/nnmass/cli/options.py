@@ -24,7 +24,7 @@ _SEGMENTED = ("linear", "circle")
 _MADE = ("digits", *_SEGMENTED)
 MODEL_HELP = (
     "timm:NAME or torchvision:NAME; FILE.py:NAME, a module or a function without arguments (runs the code of that "
-    "file); FILE.pt2, a torch.export program; FILE.onnx; or FILE.json, a specification."
+    "file); FILE.pt2, a torch.export program; FILE.onnx; or FILE.json or example:NAME, a specification."
 )
 MaxParamsOption = Annotated[
     int | None, typer.Option("--max-params", parser=count, metavar="COUNT", help="Budget: 250k, 1.5M, …")
@@ -70,7 +70,12 @@ ProjectionOption = Annotated[
         help="Whether shortcuts that are projections count as skips; default: count, or as a specification says.",
     ),
 ]
-SpecArgument = Annotated[Path, typer.Argument(help="JSON file of a specification.", metavar="SPEC.json")]
+SpecArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="JSON file of a specification, or example:NAME such as example:reference.", metavar="SPEC.json"
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 _DATA = typer.Option(
     "--data",

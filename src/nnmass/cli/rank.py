@@ -21,7 +21,8 @@ _INTERRUPTED = 130
 
 def rank(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help=f"{o.MODEL_HELP} Also patterns: 'timm:mobilenetv2_*'.")
+        list[str],
+        typer.Argument(metavar="MODEL...", help=f"{o.MODEL_HELP} Also patterns: 'timm:mobilenetv2_*', 'FILE.py:*'."),
     ],
     max_macs: Annotated[
         int | None, typer.Option(parser=o.count, metavar="COUNT", help="Leave out larger ones: 500M, 1.2G, …")
@@ -29,6 +30,7 @@ def rank(
     max_params: Annotated[
         int | None, typer.Option(parser=o.count, metavar="COUNT", help="Leave out larger ones: 250k, 5M, …")
     ] = None,
+    input_size: o.InputSizeOption = None,
     image_size: o.ImageSizeOption = None,
     projection: o.ProjectionOption = None,
     sort: Annotated[
@@ -59,7 +61,11 @@ def rank(
         raise typer.BadParameter("top1 needs --results", param_hint="--sort")
     sources = list(dict.fromkeys(name for pattern in models for name in model_names(pattern)))
     published = None if results is None else PublishedAccuracies.read(results)
+    if input_size and image_size is not None:
+        raise typer.BadParameter("give sizes of the inputs or an image size, not both", param_hint="--input-size")
     options: dict[str, Any] = {"image_size": image_size, "projection": projection}
+    if input_size:
+        options |= o.sizes_and_types(input_size)
     journal = None if csv is None else Journal(f"{csv}.partial", options)
     rows, complete = _measured(sources, journal, workers, **options)
     if published is not None:

@@ -13,7 +13,7 @@ from nnmass.data.folder import load_folder, read_folder
 from nnmass.data.idx import read_idx
 from nnmass.data.npz import read_npz
 from nnmass.data.synthetic import circle, linear
-from nnmass.errors import DataError, ModelError, first_line, reason
+from nnmass.errors import DataError, ModelError, first_line, reason, require_type
 
 DATA_NAMES = ("digits", "linear", "circle", "mnist", "fashion-mnist", "cifar10", "cifar100")
 """What `load_data` knows by name."""
@@ -68,6 +68,7 @@ def load_data(
         >>> data.input_shape, len(data.train), len(data.validation), len(data.test)
         ((1, 8, 8), 1257, 180, 360)
     """
+    require_type(name, str, "name", "the name of a data set, or text that names a file or folder")
     if name == "digits":
         return _digits()
     if name in ("linear", "circle"):

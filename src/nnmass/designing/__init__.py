@@ -20,6 +20,7 @@ from nnmass.designing.spaces import (
     default_space,
     load_space,
     space_from_dict,
+    with_constants,
 )
 from nnmass.designing.surroundings import domain_text, has_bottlenecks, space_around
 
@@ -55,4 +56,5 @@ __all__ = [
     "space_around",
     "space_from_dict",
     "structure",
+    "with_constants",
 ]

@@ -22,8 +22,8 @@ from nnmass.designing.solver import (
     check_time,
     solve,
 )
-from nnmass.designing.spaces import Space, default_space
-from nnmass.errors import InvalidValueError
+from nnmass.designing.spaces import Space, space_of
+from nnmass.errors import InvalidValueError, require_type
 from nnmass.latency import LatencyTable
 from nnmass.prediction import Comparison
 
@@ -91,7 +91,8 @@ def design(
         proven optimal, of 25,631,188,087 networks
     """
     start = time.monotonic()
-    space = default_space(space) if isinstance(space, str) else space
+    space = space_of(space)
+    require_type(fit, (Comparison, type(None)), "fit", "a comparison of fits (nnmass.prediction.compare makes one)")
     near = fit if objective == "accuracy" or not outside_domain else None
     if objective == "accuracy":
         objective = by_accuracy(fit)
@@ -177,6 +178,7 @@ def _check(
     max_activation_bytes: int | None,
     outside_domain: bool,
 ) -> None:
+    require_type(latency, (LatencyTable, type(None)), "latency", "a latency table")
     if latency is None and (objective == "latency_ms" or max_latency_ms is not None):
         raise InvalidValueError("milliseconds need a latency table: nnmass bench fills one")
     if objective != "mass" and min_mass is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from nnmass.architectures import Specification
+from nnmass.architectures import Specification, require_specification
 from nnmass.designing.bounded_latency import solve_within_bounds
 from nnmass.designing.compressed import Compression, Timed, structure
 from nnmass.designing.domain import INNER_TOLERANCES, Domain
@@ -15,7 +15,7 @@ from nnmass.designing.problem import QUANTITIES, Level, count_paths
 from nnmass.designing.solver import Budgets, Objective, Solution, check_time, solve
 from nnmass.designing.spaces import Space
 from nnmass.designing.surroundings import domain_text, has_bottlenecks, levels_around, space_around, wider_domain
-from nnmass.errors import InfeasibleError, InvalidValueError, ResourceError
+from nnmass.errors import InfeasibleError, InvalidValueError, ResourceError, require_number, require_type
 from nnmass.latency import Block, LatencyTable, blocks_of
 
 COSTS = ("params", "macs", "latency_ms")
@@ -88,7 +88,7 @@ def compress(
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     budgets = {"params": max_params, "macs": max_macs, "latency_ms": max_latency_ms}
     keep = {"macs": keep_macs, "params": keep_params}
-    _check(reference, budgets, keep, objective, tolerance, latency, between, time_limit)
+    _check(reference, budgets, keep, objective, tolerance, domain, latency, between, time_limit)
     shares = {name: share for name, share in keep.items() if share is not None}
     budgets |= {name: max(int(share * getattr(reference, name)), 1) for name, share in shares.items()}
     limits = {name: float(value) for name, value in budgets.items() if value is not None}
@@ -257,10 +257,18 @@ def _check(
     keep: dict[str, float | None],
     objective: Objective | None,
     tolerance: float,
+    domain: Domain | None,
     latency: LatencyTable | None,
     between: int,
     time_limit: float | None,
 ) -> None:
+    require_specification(reference, "reference")
+    require_type(latency, (LatencyTable, type(None)), "latency", "a latency table")
+    require_type(domain, (Domain, type(None)), "domain", "a domain (nnmass.designing.Domain)")
+    numbers = {f"max_{name}": value for name, value in budgets.items()}
+    numbers |= {f"keep_{name}": share for name, share in keep.items()}
+    for name, value in (numbers | {"tolerance": tolerance, "between": between}).items():
+        require_number(value, name)
     if objective not in (None, *COSTS):
         raise InvalidValueError(f"objective must be one of {', '.join(COSTS)}, got {objective!r}")
     if latency is None and (objective == "latency_ms" or budgets["latency_ms"] is not None):
@@ -277,7 +285,7 @@ def _check(
     for name in ("params", "macs"):
         if budgets[name] is not None and not budgets[name] >= 1:
             raise InvalidValueError(f"max_{name} must be at least 1, got {budgets[name]}")
-    Budgets(budgets["params"], budgets["macs"], budgets["latency_ms"])  # refuses what is no number
+    Budgets(budgets["params"], budgets["macs"], budgets["latency_ms"])  # refuses what is too large, or NaN
     if not 0 <= between <= _MOST_BETWEEN:
         raise InvalidValueError(f"between must lie in 0 … {_MOST_BETWEEN}, got {between}")
     check_time(time_limit)

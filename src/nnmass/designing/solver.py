@@ -12,7 +12,7 @@ from nnmass.designing.bounds import options_of
 from nnmass.designing.pareto import undominated_in_groups
 from nnmass.designing.problem import QUANTITIES, IntArray, Level, Limit, Path, Problem, connected
 from nnmass.designing.search import WORK_LIMIT, Found, maximise
-from nnmass.errors import InfeasibleError, InvalidValueError, ResourceError
+from nnmass.errors import InfeasibleError, InvalidValueError, ResourceError, require_number
 
 Objective: TypeAlias = Literal["mass", "params", "macs", "latency_ms"]
 LevelsWithin: TypeAlias = Callable[[tuple[Limit, ...]], Sequence[Level]]
@@ -70,6 +70,7 @@ class Budgets:
 
 
 def _check_budget(name: str, value: float | None, least: str) -> None:
+    require_number(value, name)
     if value is None or (0 < value <= _MOST) or (value == 0 and least != "positive"):
         return
     raise InvalidValueError(f"{name} must be {least}{' and at most 1e18' if value > _MOST else ''}, got {shown(value)}")

@@ -8,8 +8,8 @@ from nnmass.designing.candidates import Candidate, require_domain
 from nnmass.designing.fronts import mass_front
 from nnmass.designing.problem import QUANTITIES, Level, Path, Problem
 from nnmass.designing.solver import Budgets, Objective, check_memory, solve
-from nnmass.designing.spaces import Space, default_space
-from nnmass.errors import InfeasibleError, InvalidValueError
+from nnmass.designing.spaces import Space, space_of
+from nnmass.errors import InfeasibleError, InvalidValueError, require_type
 from nnmass.latency import LatencyTable
 
 _MASS = QUANTITIES.index("mass")
@@ -50,11 +50,12 @@ def pareto_front(
         InfeasibleError: it is proven that nothing meets the limits; says what would be feasible.
         InvalidValueError: a cost that is none, milliseconds without a table, or a front too large to hold.
     """
+    require_type(latency, (LatencyTable, type(None)), "latency", "a latency table")
     if cost not in ("params", "macs", "latency_ms"):
         raise InvalidValueError(f"cost must be one of params, macs, latency_ms, got {cost!r}")
     if latency is None and (cost == "latency_ms" or max_latency_ms is not None):
         raise InvalidValueError("milliseconds need a latency table: nnmass bench fills one")
-    space = default_space(space) if isinstance(space, str) else space
+    space = space_of(space)
     check_memory(max_activation_bytes)
     require_domain(space, outside_domain)
     budgets = Budgets(max_params, max_macs, max_latency_ms, min_mass, max_mass)

@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from nnmass import atomic
-from nnmass.errors import ExportError
+from nnmass.errors import ExportError, require_type
 from nnmass.export.comparison import Comparison, Function, Stored, Tensors, said
 from nnmass.tracing.input_types import InputType
 from nnmass.tracing.libraries import import_library
@@ -100,6 +100,7 @@ def _exported(
     write: Callable[[Comparison, object], bytes],
     read: Callable[[bytes], Stored],
 ) -> float:
+    require_type(network, nn.Module, "network", "a torch.nn.Module")
     with evaluated(network):
         comparison = Comparison(network, shapes_of(input_shape), types)
         content = write(comparison, path)

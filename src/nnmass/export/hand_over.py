@@ -11,7 +11,7 @@ from torch import nn
 
 from nnmass import atomic
 from nnmass.architectures import Specification, spec_from_dict
-from nnmass.errors import ExportError, InvalidValueError, ModelError
+from nnmass.errors import ExportError, InvalidValueError, ModelError, require_type
 from nnmass.export.comparison import Comparison
 from nnmass.export.formats import (
     evaluated,
@@ -127,8 +127,7 @@ def hand_over(
 
 def _formats(network: Specification | nn.Module, formats: Sequence[Format] | None) -> tuple[Format, ...]:
     """The formats that are asked for, once it is known that all of them can be written."""
-    if not isinstance(network, Specification | nn.Module):
-        raise InvalidValueError(f"network must be a specification or a torch.nn.Module, got {type(network).__name__}")
+    require_type(network, (Specification, nn.Module), "network", "a specification or a torch.nn.Module")
     is_module = not isinstance(network, Specification)
     possible = tuple(name for name in FORMATS if not (is_module and name in OF_SPECIFICATIONS))
     chosen = possible if formats is None else tuple(dict.fromkeys(formats))

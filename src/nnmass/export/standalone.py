@@ -17,6 +17,7 @@ from nnmass.architectures import (
     ResNet,
     Specification,
     WideResNet,
+    require_specification,
 )
 from nnmass.designing import describe
 from nnmass.errors import ExportError, InvalidValueError
@@ -44,6 +45,7 @@ def standalone_code(spec: Specification) -> str:
     Raises:
         InvalidValueError: a family without a template.
     """
+    require_specification(spec)
     spec = spec.with_links(0) if isinstance(spec, LinkedSpecification) and spec.links is None else spec
     template, values = _template_of(spec)
     environment = Environment(

@@ -15,6 +15,7 @@ from nnmass.architectures import (
     Specification,
     Stages,
     WideResNet,
+    require_specification,
 )
 from nnmass.errors import InvalidValueError
 from nnmass.representation import brief
@@ -121,6 +122,7 @@ def blocks_of(spec: Specification) -> tuple[Block, ...]:
         linear(inputs=8, outputs=8, skips=0, first=0)
         linear(inputs=16, outputs=10, skips=8, first=0)
     """
+    require_specification(spec)
     for family, cut in _CUTS.items():
         if isinstance(spec, family):
             return tuple(cut(spec))

@@ -15,7 +15,7 @@ from nnmass.architectures import (
     Specification,
     WideResNet,
 )
-from nnmass.architectures.specification import check_seed
+from nnmass.architectures.specification import check_seed, require_specification
 from nnmass.errors import InvalidValueError
 from nnmass.memory import require_memory
 from nnmass.networks.cifar_resnet import CifarResNetNetwork
@@ -50,6 +50,7 @@ def build(spec: Specification, seed: int = 0) -> Network:
         InvalidValueError: a seed outside 0 … 2⁶³ - 1, or a family without a builder.
         ResourceError: weights, links and modules need more memory than this machine has.
     """
+    require_specification(spec)
     check_seed(seed)
     network = next((network for family, network in _NETWORKS.items() if isinstance(spec, family)), None)
     if network is None:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from nnmass.architectures import Specification, check_seed
+from nnmass.architectures import Specification, check_seed, require_specification
 from nnmass.claims import Claims
 from nnmass.data import Data
-from nnmass.errors import InvalidValueError
+from nnmass.errors import InvalidValueError, require_type
 from nnmass.processes import number_of_workers
 from nnmass.sweeps.cluster import RayOptions, run_on_ray
 from nnmass.sweeps.jobs import data_label, planned_jobs
@@ -61,6 +61,9 @@ def run_sweep(
         ClusterError: the cluster does not answer, has no such resources, or lost a job too often.
     """
     config = config or TrainingConfig()
+    require_type(specs, Sequence, "specs", "a list of specifications")
+    for spec in specs:
+        require_specification(spec, "each of specs")
     if not specs or not seeds:
         raise InvalidValueError(f"a sweep needs specifications and seeds, got {len(specs)} and {len(seeds)}")
     most, workers = workers, number_of_workers(workers)

@@ -99,7 +99,7 @@ def network_of(
         sizes = _checked(source, loaded.module, tuple(map(tuple, input_sizes)) or known)
         if not any(t.is_meta for t in (*loaded.module.parameters(), *loaded.module.buffers())):
             types = tuple(dtypes) if dtypes is not None else loaded.input_types
-            return replace(loaded, input_sizes=sizes, input_types=types)  # type: ignore[arg-type]
+            return replace(loaded, input_sizes=sizes, input_types=types)
         try:
             return recognise(loaded.module, sizes, name=source)
         except ModelError as error:

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec
 from pathlib import Path
@@ -32,14 +33,61 @@ def module_from_python_file(path: Path, name: str) -> nn.Module:
         ModelError: no such file or name, the file or the function raises (the message gives the line), the function
             needs arguments, or what it makes is no ``torch.nn.Module``.
     """
+    with _namespace(path) as namespace:
+        return _made(path, name, _looked_up(path, name, namespace))
+
+
+def models_of_python_file(path: Path, pattern: str) -> list[str]:
+    """Run a Python file and list the names of what makes a model without arguments, sorted.
+
+    These are modules, classes of modules, and functions that do not say that they return something else.
+
+    Args:
+        path: the file.
+        pattern: of the names, with shell wildcards.
+
+    Raises:
+        ModelError: as `module_from_python_file`; or nothing matches.
+    """
+    with _namespace(path) as namespace:
+        own = [name for name, value in namespace.items() if not name.startswith("_") and _makes_model(name, value)]
+    found = sorted(name for name in own if fnmatchcase(name, pattern))
+    if not found:
+        raise ModelError(f"{path} has no model that matches {pattern!r}; it has {_listed(own)}")
+    return found
+
+
+@contextmanager
+def _namespace(path: Path) -> Iterator[dict[str, Any]]:
+    """What a file defines, once it was run; what it changed of the interpreter is as before afterwards."""
     try:
         open_regular(path).close()
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise ModelError(f"{path}: {reason}") from None
     with random_states_kept(), torchvision_importable(), _importable(path.parent.resolve()):
-        namespace = _run(path)
-        return _made(path, name, _looked_up(path, name, namespace))
+        yield _run(path)
+
+
+def _makes_model(name: str, value: Any) -> bool:
+    """Whether a name of a file seems to be a model, or to make one without arguments."""
+    if isinstance(value, nn.Module):
+        return True
+    if getattr(value, "__module__", None) != _MODULE_NAME or not callable(value):
+        return False
+    if isinstance(value, type):
+        return issubclass(value, nn.Module) and _needs_nothing(value)
+    returned = getattr(value, "__annotations__", {}).get("return", nn.Module)
+    other = returned is None or (isinstance(returned, type) and not issubclass(returned, nn.Module))
+    return name != "main" and not other and returned != "None" and _needs_nothing(value)
+
+
+def _needs_nothing(value: Any) -> bool:
+    try:
+        inspect.signature(value).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 @contextmanager
@@ -82,9 +130,12 @@ def _looked_up(path: Path, name: str, namespace: dict[str, Any]) -> Any:
         if not key.startswith("_")
         and (isinstance(value, nn.Module) or getattr(value, "__module__", None) == _MODULE_NAME)
     ]
-    near = get_close_matches(name, own) or own[:_MOST_NAMES]
-    more = f" and {len(own) - len(near)} more" if len(near) == _MOST_NAMES < len(own) else ""
-    raise ModelError(f"{path} has no {name!r}; it has {', '.join(near) or 'nothing that makes a model'}{more}")
+    raise ModelError(f"{path} has no {name!r}; it has {_listed(get_close_matches(name, own) or own)}")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{', '.join(names[:_MOST_NAMES]) or 'nothing that makes a model'}{more}"
 
 
 def _made(path: Path, name: str, value: Any) -> nn.Module:

@@ -12,6 +12,7 @@ from nnmass.processes import Died, cores, in_processes, number_of_workers
 from nnmass.representation import brief
 from nnmass.topology import Projection
 from nnmass.tracing.from_source import analyze_source
+from nnmass.tracing.input_types import InputType
 from nnmass.tracing.published import PublishedAccuracies
 from nnmass.tracing.report import Report
 
@@ -70,20 +71,30 @@ class RankedModel:
         return asdict(self) | {"flops": None if self.macs is None else 2 * self.macs}
 
 
-def measure(source: str, *, image_size: int | None = None, projection: Projection | None = None) -> RankedModel:
+def measure(
+    source: str,
+    *,
+    image_size: int | None = None,
+    projection: Projection | None = None,
+    input_sizes: Sequence[Sequence[int]] = (),
+    dtypes: Sequence[InputType | str] | None = None,
+) -> RankedModel:
     """Measure one model; whatever goes wrong with it is in the result.
 
     Args:
         source: see `analyze_source`.
         image_size: height and width of the images; by default the model's own.
         projection: whether shortcuts that are projections count as skips.
+        input_sizes: of the inputs, likewise; see `analyze_source`.
+        dtypes: of the inputs, likewise.
 
     Examples:
         >>> measure("nothing").outcome
         'failed'
     """
     try:
-        return _answered(analyze_source(source, image_size=image_size, projection=projection))
+        options: dict[str, Any] = {"input_sizes": input_sizes, "dtypes": dtypes, "image_size": image_size}
+        return _answered(analyze_source(source, projection=projection, **options))
     except RefusedError as error:
         reason = f"{error.module}: {error.reason}" + (f"; MACs unknown: {error.uncounted}" if error.uncounted else "")
         reason = plain(reason, limit=_LONGEST)
@@ -117,6 +128,8 @@ def measure_all(
     *,
     image_size: int | None = None,
     projection: Projection | None = None,
+    input_sizes: Sequence[Sequence[int]] = (),
+    dtypes: Sequence[InputType | str] | None = None,
     workers: int | None = None,
 ) -> Generator[RankedModel]:
     """Measure models side by side; results come as they are finished, failures among them.
@@ -125,6 +138,8 @@ def measure_all(
         sources: see `analyze_source`.
         image_size: height and width of the images; by default each model's own.
         projection: whether shortcuts that are projections count as skips.
+        input_sizes: of the inputs, likewise.
+        dtypes: of the inputs, likewise.
         workers: processes, or 1 to measure in this one; by default one per core, for few models fewer.
 
     Raises:
@@ -133,7 +148,8 @@ def measure_all(
     if workers is None:
         workers = min(cores(), 1 + len(sources) // _WORTH_A_PROCESS)
     workers = number_of_workers(workers)
-    return _measured(sources, partial(measure, image_size=image_size, projection=projection), workers)
+    options: dict[str, Any] = {"input_sizes": input_sizes, "dtypes": dtypes, "image_size": image_size}
+    return _measured(sources, partial(measure, projection=projection, **options), workers)
 
 
 def _measured(sources: Sequence[str], work: "partial[RankedModel]", workers: int) -> Generator[RankedModel]:

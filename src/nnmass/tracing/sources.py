@@ -1,12 +1,16 @@
 """A module from what a user names: a library's model, a function in a file, an exported graph."""
 
+import sys
+from contextlib import redirect_stdout
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from nnmass.errors import InvalidValueError, ModelError
+from nnmass.architectures.examples import PREFIX, example_specifications
+from nnmass.errors import InvalidValueError, ModelError, require_type
 from nnmass.tracing.exported_archive import read_exported_program
 from nnmass.tracing.loaded_model import LoadedModel
 from nnmass.tracing.onnx_file import read_onnx
-from nnmass.tracing.python_file import module_from_python_file
+from nnmass.tracing.python_file import models_of_python_file, module_from_python_file
 from nnmass.tracing.zoo import ZOOS, build_zoo_model, matching_names
 
 _FORMS = "timm:NAME, torchvision:NAME, FILE.py:NAME, FILE.pt2, FILE.onnx, or FILE.json of a specification"
@@ -25,6 +29,7 @@ def load_model(source: str, *, image_size: int | None = None) -> LoadedModel:
         ModelError: the source names nothing, or nothing that is a module.
         InvalidValueError: ``image_size`` below 1.
     """
+    require_type(source, str, "source", f"text: {_FORMS}")
     if image_size is not None and image_size < 1:
         raise InvalidValueError(f"image_size must be at least 1, got {image_size}")
     scheme, _, name = source.partition(":")
@@ -46,18 +51,26 @@ def load_model(source: str, *, image_size: int | None = None) -> LoadedModel:
 
 
 def model_names(pattern: str) -> list[str]:
-    """List the models that a pattern names: ``timm:mobilenetv2_*``, ``torchvision:resnet*``.
+    """List the models that a pattern names: ``timm:mobilenetv2_*``, ``torchvision:resnet*``, ``FILE.py:*``.
 
     Args:
-        pattern: a source with shell wildcards; one without is returned as it is.
+        pattern: a source with shell wildcards behind its colon; one without is returned as it is.  ``FILE.py:*`` runs
+            that file, ``example:*`` are the specifications that come with nnmass.
 
     Returns:
-        sources for `load_model`, sorted.
+        sources for `analyze_source`, sorted.
 
     Raises:
         ModelError: nothing matches, or the library is not installed.
     """
-    zoo, _, names = pattern.partition(":")
-    if zoo not in ZOOS or not any(wildcard in names for wildcard in "*?["):
+    where, colon, names = pattern.rpartition(":")
+    if not colon or not any(wildcard in names for wildcard in "*?["):
         return [pattern]
-    return [f"{zoo}:{name}" for name in matching_names(zoo, names)]
+    if where in ZOOS:
+        return [f"{where}:{name}" for name in matching_names(where, names)]
+    if where.endswith(".py"):
+        with redirect_stdout(sys.stderr):  # what the file's own code prints
+            return [f"{where}:{name}" for name in models_of_python_file(Path(where), names)]
+    if f"{where}:" == PREFIX:
+        return [f"{PREFIX}{name}" for name in example_specifications() if fnmatchcase(name, names)] or [pattern]
+    return [pattern]

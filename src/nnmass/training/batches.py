@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnmass.architectures import DenseMLP, Specification
+from nnmass.architectures import DenseMLP, Specification, require_specification
 from nnmass.data import Data, Dataset, ImageStream, Split, StreamPart
-from nnmass.errors import DataError
+from nnmass.errors import DataError, WrongTypeError
 from nnmass.training.augmentation import Pixels
 
 
@@ -118,6 +118,9 @@ def check_fits(spec: Specification, data: Data) -> None:
     Raises:
         DataError: the shape of an input or the number of classes differs; says which is needed.
     """
+    require_specification(spec)
+    if not hasattr(data, "input_shape"):
+        raise WrongTypeError(f"data must be a data set (nnmass.load_data reads one), got {type(data).__name__}")
     got = data.input_shape
     flat = isinstance(spec, DenseMLP)
     fits = int(np.prod(got)) == spec.input_shape[0] if flat else got == spec.input_shape

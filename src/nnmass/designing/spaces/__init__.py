@@ -3,7 +3,7 @@
 from nnmass.designing.spaces.dense import DENSITY_CAP
 from nnmass.designing.spaces.dense_cnn import DenseCNNSpace
 from nnmass.designing.spaces.dense_mlp import DenseMLPSpace
-from nnmass.designing.spaces.files import default_space, load_space, space_from_dict
+from nnmass.designing.spaces.files import default_space, load_space, space_from_dict, space_of, with_constants
 from nnmass.designing.spaces.mobilenet_v2 import MobileNetV2Space, StageSpace
 from nnmass.designing.spaces.resnet import ResNetSpace
 from nnmass.designing.spaces.small_resnets import CifarResNetSpace, WideResNetSpace
@@ -22,4 +22,6 @@ __all__ = [
     "default_space",
     "load_space",
     "space_from_dict",
+    "space_of",
+    "with_constants",
 ]

@@ -10,7 +10,7 @@ from nnmass.designing.spaces.mobilenet_v2 import MobileNetV2Space
 from nnmass.designing.spaces.resnet import ResNetSpace
 from nnmass.designing.spaces.small_resnets import CifarResNetSpace, WideResNetSpace
 from nnmass.designing.spaces.space import Space
-from nnmass.errors import SpaceError
+from nnmass.errors import SpaceError, require_type
 from nnmass.plain_text import plain
 
 _SHOWN = 40
@@ -45,6 +45,45 @@ def default_space(family: str) -> Space:
         191102976
     """
     return space_from_dict({"family": family}, where=f"default space of {plain(family, limit=_SHOWN)!r}")
+
+
+def space_of(space: object) -> Space:
+    """A space itself, or the default space of a family that is named.
+
+    Raises:
+        SpaceError: an unknown family.
+        WrongTypeError: neither a space nor a name.
+    """
+    if isinstance(space, str):
+        return default_space(space)
+    wanted = "a design space or a family's name (nnmass.load_space reads a space from a file)"
+    require_type(space, Space, "space", wanted)
+    assert isinstance(space, Space)
+    return space
+
+
+def with_constants(space: Space, **given: int | None) -> Space:
+    """Return a space for other inputs or classes.
+
+    Args:
+        space: of any family.
+        given: ``image_size``, ``num_classes``, ``in_features``; None leaves one as it is.
+
+    Raises:
+        SpaceError: the family has no such constant, or the space states another value itself.
+
+    Examples:
+        >>> with_constants(default_space("DenseCNN"), num_classes=100).num_classes
+        100
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    for name, value in values.items():
+        if name not in type(space).model_fields:
+            raise SpaceError(f"a {space.family} has no {name}, got {value}")
+        stated = getattr(space, name)
+        if name in space.model_fields_set and stated != value:
+            raise SpaceError(f"the space states {name} {stated}, and {value} is asked for: change one of them")
+    return type(space)(**(space.model_dump(exclude_unset=True) | values)) if values else space
 
 
 def space_from_dict(values: Any, *, where: str = "space") -> Space:

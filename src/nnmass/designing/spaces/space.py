@@ -1,5 +1,6 @@
 """What design spaces have in common: choices, exact size, levels for the solver, JSON."""
 
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from nnmass.errors import SpaceError
 from nnmass.latency import Block, LatencyTable
 from nnmass.topology import LARGEST
 from nnmass.validated import Validated
+
+_LEAST_RANGE = 4  # numbers that are written as a range
 
 
 def _listed(value: object) -> object:
@@ -120,7 +123,29 @@ class Space(Validated, ABC):
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write the space to a JSON file; `load_space` reads it back."""
-        return atomic.write_text(path, self.model_dump_json(exclude_none=True) + "\n")
+        return atomic.write_text(path, self.to_text())
+
+    def to_text(self) -> str:
+        """The same as text, for people to change: ranges are written as such."""
+        return json.dumps(_with_ranges(self.model_dump(mode="json", exclude_none=True)), indent=1) + "\n"
+
+
+def _with_ranges(value: Any) -> Any:
+    """Write evenly spaced whole numbers as a range.
+
+    Examples:
+        >>> _with_ranges({"depth": [8, 9, 10, 11], "width": [8, 16]})
+        {'depth': {'min': 8, 'max': 11}, 'width': [8, 16]}
+    """
+    if isinstance(value, dict):
+        return {name: _with_ranges(part) for name, part in value.items()}
+    if not isinstance(value, list):
+        return value
+    whole = all(type(part) is int for part in value)
+    step = value[1] - value[0] if whole and len(value) >= _LEAST_RANGE else 0
+    if step < 1 or value != list(range(value[0], value[-1] + 1, step)):
+        return [_with_ranges(part) for part in value]
+    return {"min": value[0], "max": value[-1]} | ({"step": step} if step > 1 else {})
 
 
 def rows_of(mass: Any, params: Any, macs: Any, latency_ms: Any = 0.0) -> FloatArray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.utils.parametrize import ParametrizationList
 
 from nnmass.errors import InvalidValueError, NNMassError, first_line
@@ -138,5 +139,23 @@ def _not_recorded(model: nn.Module, recorder: Recorder) -> dict[str, str]:
         elif isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
             found[name] = "it was not called as a layer of its own"
         else:
-            found[name or "model"] = f"{type(module).__name__} is neither a convolution nor a linear layer"
+            found[name or "model"] = _why_unmeasured(module)
     return found
+
+
+_UNMEASURED: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], str], ...] = (
+    (_ConvTransposeNd, "a transposed convolution, which is not measured"),
+    ((nn.RNNBase, nn.RNNCellBase), "a recurrent layer: its Jacobian is not W·diag(φ′)"),
+    (nn.Bilinear, "a product of two inputs: its Jacobian is not W·diag(φ′)"),
+    ((nn.Embedding, nn.EmbeddingBag), "a table of vectors: what it reads has no derivative"),
+    (nn.MultiheadAttention, "attention, a product of data with data: its Jacobian is not W·diag(φ′)"),
+)
+
+
+def _why_unmeasured(module: nn.Module) -> str:
+    """Name a module with weights that is not measured for what it is."""
+    own = type(module).__name__
+    for kind, what in _UNMEASURED:
+        if isinstance(module, kind):
+            return f"{own} is {what}"
+    return f"{own} is neither a convolution nor a linear layer"

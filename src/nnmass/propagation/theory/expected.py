@@ -2,7 +2,7 @@
 
 import math
 
-from nnmass.architectures import DenseCNN, DenseMLP, Specification
+from nnmass.architectures import DenseCNN, DenseMLP, Specification, require_specification
 from nnmass.errors import InvalidValueError
 from nnmass.propagation.initialisation import Initialisation
 from nnmass.propagation.theory.activations import ACTIVATIONS
@@ -63,6 +63,7 @@ def expected_isometry(
         name = _allowed(activation or "relu", ("linear", "relu"))
         layers = tuple(cnn_layers(spec, rule, name, input_mean_square=input_mean_square))
         return ExpectedIsometry(layers, cnn_short_form(spec, rule), str(rule), name)
+    require_specification(spec)
     raise InvalidValueError(f"the theory covers DenseMLP and DenseCNN, got {spec.family}")
 
 
