@@ -72,3 +72,44 @@ def mixed_store(tmp_path_factory) -> Path:
     runs = plan_runs(specs, seeds=[0, 1], data="digits (scikit-learn)", config=TrainingConfig(epochs=3))
     store.add(stored_run(run, [1.0], 0.5, 0.5 + 0.001 * (k * k % 89)) for k, run in enumerate(runs))
     return store.path
+
+
+MODELS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        print("made")
+        self.a, self.b, self.c = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        y = torch.relu(self.a(x))
+        return self.c(torch.relu(self.b(y)) + y)
+
+class Wide(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+
+def make(hidden=4):
+    return nn.Sequential(nn.Linear(8, hidden), nn.ReLU(), nn.Linear(hidden, 3))
+
+def number() -> int:
+    raise SystemExit("called")
+
+def main():
+    raise SystemExit("called")
+
+ready = make()
+_hidden = make()
+width = 3
+"""
+
+
+@pytest.fixture
+def models(tmp_path) -> Path:
+    """A Python file of models: Net, make and ready."""
+    path = tmp_path / "models.py"
+    path.write_text(MODELS)
+    return path

@@ -235,3 +235,43 @@ def test_the_papers_densenet_from_one_command(nnmass, tmp_path):
     assert table["compressed"]["params"] <= 3.82e6
     assert table["compressed"]["macs"] <= 0.6e9
     assert result.json()["certificate"]["optimal"] is True
+
+
+def test_sizes_and_classes_of_a_space_are_given_on_the_command_line(nnmass, tmp_path):
+    asked = ("design", "mobilenet_v2", "--image-size", 96, "--classes", 10, "--max-macs", "60M")
+    spec = nnmass(*asked, "--json").json()["design"]["spec"]
+    assert (spec["image_size"], spec["num_classes"]) == (96, 10)
+    written = tmp_path / "space.json"
+    result = nnmass("design", "mobilenet_v2", "--image-size", 96, "--classes", 10, "--write-space", written)
+    assert result.code == 0, result.err
+    assert nnmass("design", written, "--max-macs", "60M", "--json").json()["design"]["spec"] == spec
+    refused = nnmass("design", written, "--image-size", 128)
+    assert (refused.code, refused.err) == (
+        1,
+        "nnmass: the space states image_size 96, and 128 is asked for: change one of them\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("DenseMLP", "--image-size", 32), "--image-size is not for a DenseMLP"),
+        (("DenseCNN", "--in-features", 32), "--in-features is not for a DenseCNN"),
+        (("ResNet", "--classes", 0), "must be a whole number from 1"),
+        (("example:reference",), "example:reference: "),
+        (("example:spaces",), "did you mean example:space?"),
+    ],
+)
+def test_constants_and_examples_that_do_not_fit_are_one_line(nnmass, arguments, message):
+    result = nnmass("design", *arguments)
+    assert result.code in (1, 2)
+    assert message in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_an_example_is_designed_from_trained_and_listed(nnmass, tmp_path):
+    assert nnmass("design", "example:space", "--max-macs", "100M", "--json").json()["certificate"]["optimal"] is True
+    assert nnmass("analyze", "example:reference", "--json").json()["params"] == 7482
+    out = ("--epochs", 1, "--out", tmp_path / "run", "--json")
+    assert nnmass("train", "example:reference", *out).code == 0
+    assert load_spec(tmp_path / "run" / "spec.json").without_links() == load_spec("example:reference")

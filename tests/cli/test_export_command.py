@@ -77,3 +77,53 @@ def test_weights_that_are_none_are_one_line(nnmass, reference, tmp_path, kind):
     assert done.err.count("\n") == 1
     said = "cannot be read (is a" if kind in ("folder", "pipe", "device") else "not the weights of this network"
     assert f"weights.safetensors: {said}" in done.err
+
+
+def test_a_model_of_a_file_is_written_with_its_weights(nnmass, models, tmp_path):
+    result = nnmass("export", f"{models}:Net", "--input-size", "1,8", "--to", tmp_path / "out", "--json")
+    assert result.code == 0, result.err
+    values = result.json()
+    assert set(values["files"]) == {"safetensors", "onnx", "pt2"}
+    assert {row["file"] for row in values["files"].values()} == {file.name for file in (tmp_path / "out").iterdir()}
+    assert values["weights"] == "the model's own"
+    again = nnmass("export", tmp_path / "out" / "network.onnx", "--format", "pt2", "--to", tmp_path / "again", "--json")
+    assert again.code == 0, again.err
+    assert again.json()["files"]["pt2"]["deviation"] <= 1e-4
+
+
+def test_a_model_of_timm_is_the_specification_that_it_is(nnmass, tmp_path):
+    chosen = ("--format", "json,code,safetensors", "--image-size", 32, "--to", tmp_path / "out", "--seed", 3)
+    result = nnmass("export", "timm:mobilenetv2_035", *chosen, "--json")
+    assert result.code == 0, result.err
+    assert result.json()["weights"] == "drawn from seed 3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("MODELS:Net",), "does not say the size of its input: give a size"),
+        (("MODELS:Net", "--input-size", "1,9"), "the forward pass fails on inputs of "),
+        (("MODELS:Net", "--input-size", "1,8", "--seed", 3), "--seed draws weights, and .*:Net has its own"),
+        (("MODELS:Net", "--input-size", "1,8", "--format", "json"), "a Net is a PyTorch model and no specification"),
+        (("MODELS:Nut", "--input-size", "1,8"), "has no 'Nut'; it has Net"),
+        (("torchvision:densenet121",), "is built without weights, and its weights cannot be drawn"),
+        (("SPEC", "--input-size", "1,6"), "a specification knows the size of its input"),
+        (("nowhere",), "names no model: expected .*FILE.json"),
+    ],
+)
+def test_models_that_cannot_be_written_are_one_line(nnmass, models, path, tmp_path, arguments, message):
+    given = [str(a).replace("SPEC", str(path)).replace("MODELS", str(models)) for a in arguments]
+    result = nnmass("export", *given, "--to", tmp_path / "out")
+    assert result.code in (1, 2)
+    assert re.search(message, result.err)
+    assert result.err.replace("made\n", "").count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_commands_of_specifications_say_so(nnmass, models, tmp_path, command):
+    source = f"{models}:Net"
+    more = {"train": (source,), "sweep": ("--base", source, "--store", tmp_path / "s.sqlite")}
+    result = nnmass(command, *more[command])
+    assert result.code == 1
+    assert "names a PyTorch model, and a specification is needed here: FILE.json or example:NAME" in result.err

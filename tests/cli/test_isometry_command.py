@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -117,3 +118,43 @@ def test_what_no_layer_needs_is_refused_before_measuring(nnmass, spec, monkeypat
     code, _, err = nnmass("isometry", spec, option, "20")
     assert code == 2
     assert f"{option} is not used: no layer of this network needs Lanczos quadrature" in err
+
+
+def test_a_model_of_a_file_is_measured_as_it_is(nnmass, models, tmp_path):
+    source = (f"{models}:Net", "--input-size", "1,8")
+    result = nnmass("isometry", *source, "--out", tmp_path / "out", "--json")
+    assert result.code == 0, result.err
+    values = result.json()
+    assert [layer["name"] for layer in values["measured"]["layers"]] == ["a", "b", "c"]
+    assert (values["model"], values["expected"]) == (source[0], None)
+    assert (tmp_path / "out" / "report.html").exists()
+    shown = nnmass("isometry", *source)
+    assert "measured as it is, 64 random inputs" in shown.out
+    assert "No theory: the model is measured as it is" in shown.out
+    assert "made" not in shown.out
+
+
+def test_a_model_reads_data_of_its_own_size(nnmass, tmp_path):
+    (tmp_path / "m.py").write_text(
+        "from torch import nn\nnet = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 2, 3))\n"
+    )
+    result = nnmass("isometry", f"{tmp_path / 'm.py'}:net", "--data", "digits", "--inputs", 5)
+    assert result.code == 0, result.err
+    assert "5 inputs of digits" in result.out
+    refused = nnmass("isometry", f"{tmp_path / 'm.py'}:net", "--data", "digits", "--input-size", "1,1,9,9")
+    assert refused.code == 2
+    assert "the inputs of digits are 1,8,8: leave it out" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--initialisations", 3), "--initialisations is for weights that are drawn"),
+        (("--init", "he"), "--init is for weights that are drawn"),
+        (("--input-size", "1,8"), "takes 1 input .x., got sizes of 2"),
+    ],
+)
+def test_what_a_model_does_not_use_is_refused(nnmass, models, options, message):
+    result = nnmass("isometry", f"{models}:Net", "--input-size", "1,8", *options)
+    assert result.code in (1, 2)
+    assert re.search(message, result.err)

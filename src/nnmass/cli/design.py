@@ -22,7 +22,7 @@ UNUSED = (
         frozenset(
             {"max_params", "max_macs", "max_latency_ms", "max_activation", "min_mass", "max_mass", "mass_of"}
             | {"tolerance", "objective", "top", "diversity", "front", "latency", "engine", "other_device", "fit"}
-            | {"outside_domain", "time_limit", "out", "as_json"}
+            | {"fit_only", "outside_domain", "time_limit", "out", "as_json"}
         ),
         "does not go with --write-space, which writes the space and designs nothing",
     ),
@@ -57,7 +57,7 @@ def design(
     ] = None,
     write_space: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the space as JSON, to be changed and named as SPACE, and do no more."),
+        destinations.file(help="Write the space as JSON, to be changed and named as SPACE, and do no more."),
     ] = None,
     max_params: o.MaxParamsOption = None,
     max_macs: o.MaxMacsOption = None,

@@ -377,10 +377,39 @@ def test_what_is_not_measured_is_listed_with_its_reason():
     reasons = {skipped.name: skipped.reason for skipped in found.skipped}
     assert [layer.name for layer in found.layers] == ["head"]
     assert "positions" in reasons["embed"]
-    assert reasons["up"] == "ConvTranspose1d is neither a convolution nor a linear layer"
+    assert reasons["up"] == "ConvTranspose1d is a transposed convolution, which is not measured"
     assert "MultiheadAttention" in reasons["attention"]
     assert "not called" in reasons["unused"]
     assert "skipped embed: " in str(found)
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (nn.ConvTranspose2d(3, 2, 2), "ConvTranspose2d is a transposed convolution"),
+        (nn.LSTM(3, 2), "LSTM is a recurrent layer"),
+        (nn.GRU(3, 2), "GRU is a recurrent layer"),
+        (nn.RNN(3, 2), "RNN is a recurrent layer"),
+        (nn.LSTMCell(3, 2), "LSTMCell is a recurrent layer"),
+        (nn.GRUCell(3, 2), "GRUCell is a recurrent layer"),
+        (nn.Bilinear(3, 2, 2), "Bilinear is a product of two inputs"),
+        (nn.Embedding(3, 2), "Embedding is a table of vectors"),
+        (nn.EmbeddingBag(3, 2), "EmbeddingBag is a table of vectors"),
+        (nn.MultiheadAttention(4, 2), "MultiheadAttention is attention"),
+    ],
+    ids=lambda part: type(part).__name__ if isinstance(part, nn.Module) else "",
+)
+def test_layers_that_are_not_measured_are_named_for_what_they_are(module, reason):
+    class Beside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.other, self.linear = module, nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.linear(x)
+
+    found = isometry(Beside(), torch.randn(2, 4))
+    assert {skipped.name: skipped.reason for skipped in found.skipped}["other"].startswith(reason)
 
 
 def test_results_print_and_dump(capsys):
@@ -426,7 +455,7 @@ def poisoned(layer, value):
         (poisoned(0, 0.0), torch.ones(2, 5), {"initialisations": 4}, "measured as it is"),
         (poisoned(0, 0.0), torch.ones(2, 5), {"init": "he"}, "measured as it is"),
         (nn.ReLU(), torch.ones(2, 5), {}, r"ReLU has no layer that can be measured \(no weights\)"),
-        (nn.LSTM(5, 5), torch.ones(2, 3, 5), {}, "LSTM is neither a convolution nor a linear layer"),
+        (nn.LSTM(5, 5), torch.ones(2, 3, 5), {}, "LSTM is a recurrent layer"),
         (nn.Conv2d(3, 2, 3), torch.ones(2, 1, 8, 8), {}, r"fails .*the model reads \(batch, 3, size, size\)"),
         (nn.Conv2d(3, 2, 3), torch.randn(2, 3, 8, 8), {"dense_limit": 0, "probes": 1}, "at least 2 for a single"),
         (nn.Conv2d(3, 2, 3), torch.randn(2, 3, 8, 8), {"steps": 1}, "steps must be at least 2, got 1"),
