@@ -163,6 +163,7 @@ _BY_NAME: dict[str, Sequence[str]] = {
     "schedule": ("constant", "cosine", "timm:step"),
     "augment": ("none", "crop-flip"),
     "formats": ("json", "code", "json,safetensors", "pt3"),
+    "write_space": ("written.json", "recipe.json", "missing/space.json", "/proc/space.json"),
     "vary": (
         "depth=5,6",
         "max_skips=1",
@@ -230,8 +231,18 @@ _BASES: dict[str, Any] = {
     "design": _design,
     "compress": lambda draw: [draw.choice(MODELS), *draw.choice(([], ["--keep-macs", "0.6"], ["--max-params", "3k"]))],
     "bench": lambda draw: [*_sources(draw)[:1], "--seconds", "0.001", "--threads", "1"],
-    "export": lambda draw: [*_spec(draw), "--format", draw.choice(("json", "code", "safetensors", "json,code"))],
-    "isometry": lambda draw: [*_spec(draw), "--inputs", "2", "--initialisations", "1", "--steps", "3"],
+    "export": lambda draw: draw.choice(
+        (
+            [*_spec(draw), "--format", draw.choice(("json", "code", "safetensors", "json,code"))],
+            [*_sources(draw), "--format", draw.choice(("safetensors", "pt2", "onnx"))],
+        )
+    ),
+    "isometry": lambda draw: draw.choice(
+        (
+            [*_spec(draw), "--inputs", "2", "--initialisations", "1", "--steps", "3"],
+            [*_sources(draw), "--inputs", "2", "--steps", "3"],
+        )
+    ),
     "train": _train,
     "sweep": _sweep,
     "fit": lambda draw: [draw.choice(("runs.sqlite", "latency.sqlite", "none.sqlite"))],

@@ -1,8 +1,8 @@
 """The errors that nnmass raises; every message says what, which value, what is allowed and where."""
 
+import numbers
 import os
-from numbers import Real
-from typing import Any
+import typing
 
 _SHOWN = 80  # characters of a value in a message
 
@@ -111,7 +111,7 @@ class RefusedError(ModelError):
         return f"{self.params:,} params, {macs}"
 
 
-def require_type(value: object, kind: type[Any] | tuple[type[Any], ...], name: str, wanted: str) -> None:
+def require_type(value: object, kind: type[typing.Any] | tuple[type[typing.Any], ...], name: str, wanted: str) -> None:
     """Refuse an argument of another type.
 
     Args:
@@ -144,7 +144,7 @@ def require_number(value: object, name: str) -> None:
     Raises:
         WrongTypeError: it is something else.
     """
-    require_type(value, (Real, type(None)), name, "a number")
+    require_type(value, (numbers.Real, type(None)), name, "a number")
 
 
 def require_path(value: object, name: str = "path") -> None:

@@ -258,7 +258,6 @@ def test_sizes_and_classes_of_a_space_are_given_on_the_command_line(nnmass, tmp_
         (("DenseMLP", "--image-size", 32), "--image-size is not for a DenseMLP"),
         (("DenseCNN", "--in-features", 32), "--in-features is not for a DenseCNN"),
         (("ResNet", "--classes", 0), "must be a whole number from 1"),
-        (("example:reference",), "example:reference: "),
         (("example:spaces",), "did you mean example:space?"),
     ],
 )

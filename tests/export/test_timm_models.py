@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from nnmass import CifarResNet, DenseCNN, DenseMLP, MobileNetV2, WideResNet
-from nnmass.errors import InvalidValueError, SpecificationError
+from nnmass.errors import ExportError, InvalidValueError, SpecificationError
 from nnmass.export import timm_models
+from nnmass.export.comparison import Comparison, Stored
 from nnmass.tracing.libraries import import_library
 
 IMAGES = {
@@ -154,3 +155,27 @@ def test_the_runner_says_what_is_wrong_in_one_line(tmp_path, arguments, message)
     assert done.returncode == 1
     assert done.stderr.strip().startswith(message)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("spec", IMAGES.values(), ids=IMAGES.keys())
+def test_timm_models_compute_the_same_on_weights_that_every_layer_shows(timm, spec):
+    """Drawn weights hide a layer: on calibrated ones another order, a wrong bias or zeros are seen."""
+    model = timm_models.create(spec).eval()
+    right = Comparison(spec.build(seed=0).eval(), [spec.input_shape])
+
+    def function(change):
+        def given(state):
+            model.network.load_state_dict(change(dict(state)))
+            return model
+
+        return given
+
+    assert right.deviation(Stored(None, function(lambda state: state)), "right") <= 1e-6
+    last = [name for name in right.network.state_dict() if name.endswith("bias")][-1]
+    for change in (
+        lambda state: {name: tensor * 0 if tensor.is_floating_point() else tensor for name, tensor in state.items()},
+        lambda state: state | {last: state[last] + 0.01 * torch.eye(1, len(state[last]))[0]},
+        lambda state: state | {last.replace("bias", "weight"): state[last.replace("bias", "weight")].roll(1, 0)},
+    ):
+        with pytest.raises(ExportError, match="deviates by"):
+            right.deviation(Stored(None, function(change)), "wrong")
