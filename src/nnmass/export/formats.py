@@ -115,7 +115,7 @@ def onnx_bytes(comparison: Comparison, where: object) -> bytes:
     Raises:
         ExportError: ONNX cannot hold it.
     """
-    optimizer = import_library("onnxscript.optimizer")
+    optimizer, passes = import_library("onnxscript.optimizer"), import_library("onnx_ir.passes.common")
     network, inputs = comparison.network, comparison.batches()[0]
     single, outputs = len(inputs) == 1, comparison.outputs
     with _written(where, "ONNX"), tempfile.TemporaryDirectory() as folder:
@@ -135,6 +135,7 @@ def onnx_bytes(comparison: Comparison, where: object) -> bytes:
             program.model, should_fold=lambda node: False if {v.name for v in node.inputs if v} & names else None
         )
         optimizer.remove_unused_nodes(program.model)
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(program.model)
         file = Path(folder) / "network.onnx"
         program.save(file, external_data=False)
         return file.read_bytes()
