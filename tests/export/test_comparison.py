@@ -268,3 +268,44 @@ def test_what_an_exporter_cannot_hold_is_one_line(tmp_path, form):
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, NNMassError)
     assert not (tmp_path / "out").exists()
+
+
+class Images(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+
+
+ODD = {
+    "half": lambda: Images().half(),
+    "compiled": lambda: torch.compile(Images(), backend="eager"),
+    "parallel": lambda: nn.DataParallel(Images()),
+    "weight norm": lambda: nn.Sequential(nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(192, 5))),
+    "dropout": lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 9), nn.Dropout(0.5), nn.Linear(9, 2)),
+    "upwards": lambda: nn.Sequential(nn.ConvTranspose2d(3, 8, 3), nn.GroupNorm(2, 8), nn.ReLU(), nn.Conv2d(8, 2, 1)),
+}
+
+
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD.keys())
+def test_models_of_other_people_are_written_and_compared(make, tmp_path):
+    done = hand_over(make(), tmp_path / "out", input_shapes=[(3, 8, 8)])
+    assert set(done.files) == {"safetensors", "onnx", "pt2"}
+    assert max(done.deviations.values()) <= 0.01
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Images().bfloat16(), "what was written cannot be read back"),
+        (lambda: Images().double(), "what was written does not run"),
+    ],
+    ids=["bfloat16", "double"],
+)
+def test_precisions_that_onnx_runtime_has_not_are_one_line(make, message, tmp_path):
+    with pytest.raises(ExportError, match=message):
+        hand_over(make(), tmp_path / "out", input_shapes=[(3, 8, 8)])
+    assert not (tmp_path / "out").exists()
+    assert set(hand_over(make(), tmp_path / "out", input_shapes=[(3, 8, 8)], formats=["pt2"]).files) == {"pt2"}

@@ -162,10 +162,13 @@ def weights_bytes(network: nn.Module) -> bytes:
 def stored_onnx(content: bytes) -> Stored:
     """Read an ONNX file back, to be run by ONNX Runtime."""
     onnx, runtime = import_library("onnx"), import_library("onnxruntime")
-    model = _read(onnx.load_model_from_string, content)
-    held = {
-        tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in model.graph.initializer
-    }
+    values_of = onnx.numpy_helper.to_array
+
+    def load_tensors(content: bytes) -> tuple[Any, dict[str, torch.Tensor]]:
+        model = onnx.load_model_from_string(content)
+        return model, {t.name: torch.from_numpy(values_of(t).copy()) for t in model.graph.initializer}
+
+    model, held = _read(load_tensors, content)
 
     def function(given: Tensors) -> Function:
         changed = onnx.ModelProto()
@@ -235,7 +238,7 @@ def _written(where: object, what: str) -> Iterator[None]:
         with _quiet():
             yield
     except Exception as error:  # exporters, and the network that runs in them, raise what they like
-        raise ExportError(f"{where}: {what} cannot hold this network: {said(error)}") from error
+        raise ExportError(f"{where}: {what} cannot hold this network: {said(error.__cause__ or error)}") from error
 
 
 @contextmanager
