@@ -19,6 +19,7 @@ WRITING = {
     ("rank", "--csv"): ["torchvision:resnet18"],
     ("bench", "--table"): ["reference.json"],
     ("design", "--out"): ["DenseMLP"],
+    ("design", "--write-space"): ["DenseMLP"],
     ("compress", "--out"): ["reference.json", "--keep-macs", "0.6"],
     ("export", "--to"): ["reference.json"],
     ("train", "--out"): ["reference.json"],
@@ -29,7 +30,7 @@ WRITING = {
 }
 """Every option that names what is written, with what else the command needs."""
 ENDINGS = {"--plot": ".png", "--graph": ".svg", "--csv": ".csv", "--export": ".csv", "--table": ".sqlite"}
-ENDINGS |= {"--store": ".sqlite"}
+ENDINGS |= {"--store": ".sqlite", "--write-space": ".json"}
 
 
 @pytest.fixture
@@ -69,6 +70,14 @@ def test_a_destination_below_a_file_is_one_line_before_any_work(nnmass, folder, 
     shown = "plain/below" if option in ENDINGS else target
     assert err == f"nnmass: cannot write to {shown}: not a directory\n"
     assert sorted(os.listdir(folder)) == ["plain", "reference.json"]
+
+
+@pytest.mark.parametrize(("command", "option"), WRITING)
+def test_a_name_that_is_no_text_is_one_line(nnmass, folder, command, option):
+    code, _, err = nnmass(command, *WRITING[command, option], option, f"\udcff{ENDINGS.get(option, '')}")
+    assert code == 2
+    assert f"\\udcff{ENDINGS.get(option, '')} is not a name in UTF-8" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(("command", "option"), [key for key in WRITING if key[1] in ENDINGS])

@@ -134,6 +134,15 @@ def test_a_model_of_a_file_is_measured_as_it_is(nnmass, models, tmp_path):
     assert "made" not in shown.out
 
 
+def test_a_model_without_a_layer_to_measure_is_one_line(nnmass, tmp_path):
+    (tmp_path / "m.py").write_text("from torch import nn\nnet = nn.GRU(8, 4)\n")
+    for option in ((), ("--steps", 5)):
+        result = nnmass("isometry", f"{tmp_path / 'm.py'}:net", "--input-size", "2,3,8", *option)
+        assert result.code in (1, 2)
+        assert result.err.count("\n") == 1
+        assert "has no layer that can be measured" in result.err or "no layer of this network needs" in result.err
+
+
 def test_a_model_reads_data_of_its_own_size(nnmass, tmp_path):
     (tmp_path / "m.py").write_text(
         "from torch import nn\nnet = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 2, 3))\n"

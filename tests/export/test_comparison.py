@@ -273,6 +273,7 @@ def test_what_an_exporter_cannot_hold_is_one_line(tmp_path, form):
 class Images(nn.Module):
     def __init__(self):
         super().__init__()
+        torch.manual_seed(0)
         self.conv, self.norm, self.head = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)
 
     def forward(self, x):

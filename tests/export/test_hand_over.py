@@ -135,7 +135,7 @@ def test_the_seed_draws_links_and_weights(tmp_path):
     [
         ({"formats": []}, InvalidValueError, "formats must be among json, safetensors, code, onnx, pt2, got none"),
         ({"formats": ["tflite"]}, InvalidValueError, "got 'tflite'"),
-        ({"weights": "nowhere.safetensors"}, CheckpointError, "nowhere.safetensors: not the weights of this network"),
+        ({"weights": "nowhere.safetensors"}, CheckpointError, "nowhere.safetensors: cannot be read"),
         ({"seed": -1}, InvalidValueError, "seed must lie in 0 … 2⁶³ - 1, got -1"),
     ],
 )

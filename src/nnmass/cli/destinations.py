@@ -8,6 +8,7 @@ import typer
 
 from nnmass import atomic
 from nnmass.files import check_picture
+from nnmass.plain_text import plain
 
 
 def folder(*names: str, help: str) -> Any:
@@ -47,7 +48,10 @@ def database(*names: str, metavar: str = "FILE", help: str) -> Any:
 
 
 def _reader(check: Callable[[Path], None]) -> Callable[[str], Path]:
-    def read(text: str) -> Path:
+    def read(given: str | Path) -> Path:
+        text = str(given)  # a default is a path already
+        if text.encode(errors="replace").decode() != text:
+            raise typer.BadParameter(f"{plain(text, limit=80)} is not a name in UTF-8")
         path = Path(text)
         check(path)
         return path

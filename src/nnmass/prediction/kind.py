@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from nnmass.errors import ExtrapolationError, FitError
+from nnmass.representation import brief
 
 
 def _words(name: str) -> str:
@@ -74,6 +75,8 @@ class Kind:
         data: data set and source.
         training: the training configuration.
     """
+
+    __repr__ = brief
 
     family: str
     traits: dict[str, Any]

@@ -1,5 +1,7 @@
 """Accuracy from NN-Mass: a straight line in the logarithm, with intervals that follow the scatter along it."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
@@ -201,7 +203,7 @@ class LogFit:
             )
 
     def _refuse_impossible(self, values: FloatArray, low: FloatArray, high: FloatArray) -> None:
-        beyond = values[(low >= 1) | (high <= 0)]
+        beyond = values[np.minimum(high, 1 - low) <= 0]
         if beyond.size:
             value = float(beyond.flat[0])
             raise ExtrapolationError(

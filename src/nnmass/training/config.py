@@ -1,13 +1,15 @@
 """How a network is trained."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
 from nnmass.architectures import DenseMLP, Specification, explain
-from nnmass.data import Data, ImageStream
 from nnmass.errors import InvalidValueError
 from nnmass.validated import Validated
+
+if TYPE_CHECKING:
+    from nnmass.data import Data
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -127,12 +129,14 @@ _MLP = {
 }
 
 
-def default_config(spec: Specification, data: Data) -> TrainingConfig:
+def default_config(spec: Specification, data: "Data") -> TrainingConfig:
     """How networks like this one are trained on this data unless told otherwise.
 
     DenseMLPs: Adam at 1e-3 for the epochs of the paper's experiments.  DenseCNNs: SGD at 0.1 with momentum, weight
     decay 5e-4 and a cosine schedule over 30 epochs, with crops and flips for colour images; a stream has its own.
     """
+    from nnmass.data import ImageStream
+
     if isinstance(spec, DenseMLP):
         return _MLP.get(data.name, TrainingConfig())
     colour = not isinstance(data, ImageStream) and len(data.input_shape) == 3 and data.input_shape[0] == 3

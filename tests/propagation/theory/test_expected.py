@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from nnmass.architectures import DenseCNN, DenseMLP
+from nnmass.architectures import DenseCNN, DenseMLP, ResNet
 from nnmass.errors import InvalidValueError
 from nnmass.propagation import Initialisation, expected_isometry, mean_singular_value
 from nnmass.propagation.theory.dense_cnn import Inputs, Moments, convolved, tap_shares
@@ -354,9 +354,5 @@ def test_what_the_theory_does_not_cover():
         expected_isometry(DenseCNN(widths=(4,), depth=3, max_skips=2, conv="separable"))
     with pytest.raises(InvalidValueError, match="activation must be one of linear, relu, got 'elu'"):
         expected_isometry(DenseCNN(widths=(4,), depth=3, max_skips=2), activation="elu")
-
-    class Another:
-        family = "ResNet"
-
     with pytest.raises(InvalidValueError, match="the theory covers DenseMLP and DenseCNN, got ResNet"):
-        expected_isometry(Another())
+        expected_isometry(ResNet.of_depth(18))

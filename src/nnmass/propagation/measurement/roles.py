@@ -42,7 +42,9 @@ def whole_layers(
         joined = [_join(name, list(parts)) for name, parts in groupby(recorded, lambda layer: _layer_of(layer.name))]
         return [(layer, _index(layer.name) > 0) for layer in joined]
     ends = (
-        ("layers.0", f"layers.{len(model.layers) - 1}") if isinstance(model, DenseMLPNetwork) else (order[0], order[-1])
+        ("layers.0", f"layers.{len(model.layers) - 1}")
+        if isinstance(model, DenseMLPNetwork)
+        else (*order[:1], *order[-1:])
     )
     return [(layer, layer.name not in ends) for layer in recorded]
 
