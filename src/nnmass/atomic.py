@@ -69,7 +69,12 @@ def write_text(path: str | os.PathLike[str], content: str) -> Path:
 
 def write_json(path: str | os.PathLike[str], value: Any) -> Path:
     """Write indented JSON; NaN and infinity are refused, since JSON has no such numbers."""
-    return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    return write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """The text that `write_json` writes."""
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
 def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Path:

@@ -1,5 +1,6 @@
 """What a command writes: an option that names it is tried as it is read, before any work, and leaves nothing behind."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,14 @@ def database(*names: str, metavar: str = "FILE", help: str) -> Any:
 
 def _reader(check: Callable[[Path], None]) -> Callable[[str], Path]:
     def read(given: str | Path) -> Path:
-        text = str(given)  # a default is a path already
-        if text.encode(errors="replace").decode() != text:
-            raise typer.BadParameter(f"{plain(text, limit=80)} is not a name in UTF-8")
-        path = Path(text)
-        check(path)
+        path = Path(given)
+        try:
+            os.fsencode(path)
+            check(path)
+        except UnicodeEncodeError:
+            raise typer.BadParameter(f"{plain(str(path), limit=80)} cannot be the name of a file") from None
+        except ValueError as error:  # of which pydantic would make a message itself, and fail where it is no UTF-8
+            raise typer.BadParameter(plain(str(error), limit=400)) from None
         return path
 
     return read

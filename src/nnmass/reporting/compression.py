@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from nnmass import atomic
@@ -23,11 +22,11 @@ from nnmass.propagation import ExpectedIsometry, expected_isometry
 from nnmass.reporting.accuracy import Mark, accuracy_figure, marked_figure
 from nnmass.reporting.layer_graph import layer_graph_figure
 from nnmass.reporting.page import Section, render_page
-from nnmass.reporting.style import COLOURS, QUANTITY_LABELS, save
+from nnmass.reporting.style import COLOURS, QUANTITY_LABELS, picture
 from nnmass.reporting.tables import TextTable, comparison_rows
 from nnmass.reporting.topology import topology_figure
 from nnmass.tracing import analyze
-from nnmass.training import save_weights
+from nnmass.training import stored_weights
 
 NAMES = ("reference", "compressed")
 
@@ -106,17 +105,16 @@ def write_compression(
     Returns:
         What result.json holds.
     """
-    target = Path(folder)
     fixed = replace(outcome, compression=replace(outcome.compression, spec=model.spec))
     values = {**fixed.to_dict(), **extra}
-    model.spec.to_json(target / "compressed.json")
-    save_weights(model, target / "weights.safetensors")
-    for section in (sections := _sections(fixed)):
-        if section.drawn is not None:
-            save(section.drawn, target / f"{section.heading.lower().replace(' ', '-')}.png")
+    sections = _sections(fixed)
     page = render_page("Compressed at equal NN-Mass", summary(fixed), sections, extra)
-    atomic.write_text(target / "report.html", page)
-    atomic.write_json(target / "result.json", values)
+    files = {"compressed.json": model.spec.to_text().encode(), "weights.safetensors": stored_weights(model)}
+    for section in sections:
+        if section.drawn is not None:
+            files[f"{section.heading.lower().replace(' ', '-')}.png"] = picture(section.drawn, "png")
+    files |= {"report.html": page.encode(), "result.json": atomic.json_text(values).encode()}
+    atomic.write_files(folder, files)
     return values
 
 

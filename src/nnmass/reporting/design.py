@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -11,7 +10,7 @@ from nnmass import atomic
 from nnmass.architectures import LinkedSpecification
 from nnmass.designing import Candidate, Design, Space, describe
 from nnmass.reporting.page import Section, render_page
-from nnmass.reporting.style import COLOURS, QUANTITY_LABELS, figure, plain_log_ticks, plain_ticks, save
+from nnmass.reporting.style import COLOURS, QUANTITY_LABELS, figure, picture, plain_log_ticks, plain_ticks
 from nnmass.reporting.tables import TextTable, comparison_notes
 from nnmass.reporting.topology import topology_figure
 
@@ -145,8 +144,7 @@ def write_design(design: Design, folder: str | os.PathLike[str], values: dict[st
         folder: made where it is missing.
         values: what result.json holds.
     """
-    target, spec = Path(folder), design.spec.with_links(0)
-    spec.to_json(target / "design.json")
+    spec = design.spec.with_links(0)
     if isinstance(spec, LinkedSpecification):
         drawn = topology_figure([("design", spec)])
         caption = "Every dot is a layer, every arc a set of skip channels from one layer to a later one; seed 0."
@@ -156,21 +154,19 @@ def write_design(design: Design, folder: str | os.PathLike[str], values: dict[st
 
         drawn = layer_graph_figure(analyze(spec, name="design"))
         caption = "A bar per layer, an arc per shortcut, a box per block with its NN-Mass."
-    save(drawn, target / "skips.png")
     sections = [
         Section("The network and alternatives", design_summary(design), design_rows(design)),
         Section("Skips", drawn=drawn, caption=caption),
     ]
     page = render_page("Designed from NN-Mass", describe(spec), sections, {"provenance": values["provenance"]})
-    atomic.write_text(target / "report.html", page)
-    atomic.write_json(target / "result.json", values)
+    files = {"design.json": spec.to_text().encode(), "skips.png": picture(drawn, "png"), "report.html": page.encode()}
+    atomic.write_files(folder, files | {"result.json": atomic.json_text(values).encode()})
 
 
 def write_front(
     space: Space, cost: str, front: Sequence[Candidate], folder: str | os.PathLike[str], values: dict[str, Any]
 ) -> None:
     """Write front.png and front.json to a folder."""
-    target = Path(folder)
     title = f"{space.family}: {len(front):,} best of {space.size():,} networks"
-    save(front_figure(front, cost, title=title), target / "front.png")
-    atomic.write_json(target / "front.json", values)
+    drawn = picture(front_figure(front, cost, title=title), "png")
+    atomic.write_files(folder, {"front.png": drawn, "front.json": atomic.json_text(values).encode()})

@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from nnmass import atomic
@@ -11,7 +10,7 @@ from nnmass.propagation import ExpectedIsometry, Isometry, LayerIsometry, Mend, 
 from nnmass.propagation.measurement.result import figure, shown
 from nnmass.reporting.page import Section, render_page
 from nnmass.reporting.spectrum import spectrum_figure
-from nnmass.reporting.style import save
+from nnmass.reporting.style import picture
 from nnmass.reporting.tables import TextTable
 
 
@@ -96,10 +95,7 @@ def write_isometry(
         title: what was measured.
         extra: joined to the JSON, e.g. provenance.
     """
-    target = Path(folder)
     drawn = spectrum_figure(found, theory, title=title)
-    for ending in ("png", "svg"):
-        save(drawn, target / f"spectrum.{ending}")
     notes = [
         "A gradient on its way back is multiplied by each layer's Jacobian J = W diag(φ′).  Where all singular values "
         "of J are close to 1 it keeps its size (layerwise dynamical isometry); far below 1 it dies out, far above it "
@@ -119,5 +115,7 @@ def write_isometry(
         skipped = [(entry.name, entry.reason) for entry in found.skipped]
         sections.append(Section("Not measured", table=(("layer or step", "reason"), skipped)))
     page = render_page(title, isometry_summary(found, theory), sections, extra)
-    atomic.write_text(target / "report.html", page)
-    atomic.write_json(target / "isometry.json", isometry_values(found, theory, mends, extra))
+    files = {f"spectrum.{ending}": picture(drawn, ending) for ending in ("png", "svg")}
+    files["report.html"] = page.encode()
+    files["isometry.json"] = atomic.json_text(isometry_values(found, theory, mends, extra)).encode()
+    atomic.write_files(folder, files)
