@@ -14,8 +14,8 @@ import numpy as np
 from scipy import special, stats
 
 from nnmass.atomic import write_json
-from nnmass.experiments import Measured, MeasuredDifference
 from nnmass.provenance import provenance
+from nnmass.verification import Measured, MeasuredDifference
 
 SEEDS = (3, 5, 10)
 SAMPLES = (100, 1_000, 10_000)

@@ -39,6 +39,7 @@ FLOORS = (
     "training",
     "export",
     "sweeps",
+    "verification",  # the main job: never imports the experiments
     "experiments",
     "reporting",
     "cli",

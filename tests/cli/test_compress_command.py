@@ -4,8 +4,8 @@ import re
 import pytest
 
 from nnmass import compress, load_spec
-from nnmass.experiments import FEWEST_SEEDS
 from nnmass.training import load_weights
+from nnmass.verification import FEWEST_SEEDS
 
 QUICK = ("--epochs", 1, "--seeds", 2, "--workers", 1)
 

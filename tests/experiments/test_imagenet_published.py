@@ -8,8 +8,8 @@ from scipy import stats
 
 from nnmass.errors import FitError
 from nnmass.experiments import ImagenetPublished, PublishedGroup, verdict
-from nnmass.experiments.wording import sign
 from nnmass.prediction import Estimate
+from nnmass.verification import sign
 
 
 def with_changed(outcome, **changes):

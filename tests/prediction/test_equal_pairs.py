@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from nnmass.experiments.wording import sign
 from nnmass.prediction import APART, EQUAL, Sample, compare_pairs
+from nnmass.verification import sign
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import pytest
 
 from nnmass import DenseCNN, DenseCNNSpace, DenseMLPSpace, MobileNetV2, MobileNetV2Space, compress, design
-from nnmass.experiments import CompressionOutcome
 from nnmass.networks import build
 from nnmass.reporting import render_page, write_compression, write_design
 from nnmass.reporting.layer_graph_strip import text_width
+from nnmass.verification import CompressionOutcome
 
 INCH = 96  # pixels
 SCREEN = {"page": (60 - 2) * 16, "font": 16, "padding": 0.9 * 16, "first": 9 * 16, "long": 16 * 16}

@@ -167,12 +167,12 @@ def compress(
     """
     from nnmass.designing import Domain, blocks_around
     from nnmass.designing import compress as find_cheaper
-    from nnmass.experiments import FEWEST_SEEDS, CompressionOutcome, measure_compression, train_compressed
     from nnmass.networks import build
     from nnmass.provenance import provenance
     from nnmass.reporting import compression_rows, cost_notes, front_between, summary, write_compression
     from nnmass.sweeps import RunStore
     from nnmass.tracing import specification_of
+    from nnmass.verification import FEWEST_SEEDS, CompressionOutcome, measure_compression, train_compressed
 
     refuse_unused(context, UNUSED)
     o.refuse_of_data(context, data)

@@ -12,15 +12,13 @@ import numpy as np
 from nnmass.architectures import DenseMLP, LinkedSpecification, Specification
 from nnmass.data import Data
 from nnmass.errors import InvalidValueError
-from nnmass.experiments.calibration import skips_of_mass
-from nnmass.experiments.measured_difference import FEWEST_SEEDS
 from nnmass.experiments.mlp_accuracy import DEPTHS, WIDTH
 from nnmass.experiments.spread import Spread, spread_of_means
-from nnmass.experiments.wording import sign, with_interval
 from nnmass.prediction import QUANTITIES, Estimate, QuantityFit, fit_quantities
 from nnmass.representation import brief
 from nnmass.sweeps import RunStore, StoredRun, SweepProgress, run_sweep
 from nnmass.training import TrainingConfig, default_config
+from nnmass.verification import FEWEST_SEEDS, sign, skips_of_mass, with_interval
 
 MASSES = (10, 40, 120)
 MEASURES = ("mean_loss", "final_loss")

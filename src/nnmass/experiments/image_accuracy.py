@@ -10,12 +10,11 @@ import numpy as np
 from nnmass.architectures import Specification
 from nnmass.data import Data, largest_share
 from nnmass.errors import FitError
-from nnmass.experiments.measured_difference import accuracy_interval
-from nnmass.experiments.wording import TOO_FEW_PAIRS, better, sign, with_interval
 from nnmass.prediction import QUANTITIES, Comparison, LogFit, Network, PairComparison, Sample, compare, compare_pairs
 from nnmass.representation import brief
 from nnmass.sweeps import RunStore, StoredRun, SweepProgress, run_sweep, seed_means
 from nnmass.training import TrainingConfig
+from nnmass.verification import TOO_FEW_PAIRS, accuracy_interval, better, sign, with_interval
 
 _NAMES = {"nn_mass": "NN-Mass", "params": "parameters", "macs": "MACs"}
 

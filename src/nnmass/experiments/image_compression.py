@@ -7,12 +7,10 @@ from typing import Any
 from nnmass.architectures import Specification
 from nnmass.data import Data
 from nnmass.designing import Compression, compress
-from nnmass.experiments.compression import Bar, measure_compression
-from nnmass.experiments.outcome import CompressionOutcome
-from nnmass.experiments.wording import measured_verdict
 from nnmass.representation import brief
 from nnmass.sweeps import RunStore, run_sweep
 from nnmass.training import TrainingConfig
+from nnmass.verification import Bar, CompressionOutcome, measure_compression, measured_verdict
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from nnmass.architectures import (
     WideResNet,
 )
 from nnmass.data import Data
-from nnmass.experiments.calibration import skips_of_mass
 from nnmass.experiments.scales import Scale
+from nnmass.verification import skips_of_mass
 
 Networks: TypeAlias = Callable[[Data, Scale], list[Specification]]
 """The networks of an experiment, for images and classes of a data set."""

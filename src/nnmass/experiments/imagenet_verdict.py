@@ -1,8 +1,8 @@
 """What the published accuracies show, in words that follow from the numbers."""
 
 from nnmass.experiments.imagenet_published import ImagenetPublished
-from nnmass.experiments.wording import TOO_FEW_PAIRS, better, sign, with_interval
 from nnmass.prediction import Estimate
+from nnmass.verification import TOO_FEW_PAIRS, better, sign, with_interval
 
 _NAMES = {"params": "parameters", "macs": "MACs"}
 _MEASURES = {"spearman": "by rank", "r2": "as a line in the logarithm"}

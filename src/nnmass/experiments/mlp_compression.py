@@ -8,12 +8,10 @@ import numpy as np
 from nnmass.architectures import DenseMLP
 from nnmass.data import Dataset
 from nnmass.designing import compress
-from nnmass.experiments.calibration import calibration_grid
-from nnmass.experiments.compression import Bar, measure_compression
 from nnmass.experiments.mlp_accuracy import WIDTH
-from nnmass.experiments.outcome import CompressionOutcome
 from nnmass.sweeps import RunStore, run_sweep
 from nnmass.training import TrainingConfig, default_config
+from nnmass.verification import Bar, CompressionOutcome, calibration_grid, measure_compression
 
 DEPTH = 32
 SKIPS = (5, 20, 80)

@@ -9,13 +9,6 @@ from nnmass import atomic
 from nnmass.architectures import LinkedSpecification, Specification
 from nnmass.designing import Compression, describe, domain_text, structure
 from nnmass.errors import InvalidValueError
-from nnmass.experiments import (
-    CompressionOutcome,
-    accuracy_percent,
-    interval_points,
-    measured_verdict,
-    seed_count,
-)
 from nnmass.networks import Network as Module
 from nnmass.prediction import Network
 from nnmass.propagation import ExpectedIsometry, expected_isometry
@@ -27,6 +20,7 @@ from nnmass.reporting.tables import TextTable, comparison_rows
 from nnmass.reporting.topology import topology_figure
 from nnmass.tracing import analyze
 from nnmass.training import stored_weights
+from nnmass.verification import CompressionOutcome, accuracy_percent, interval_points, measured_verdict, seed_count
 
 NAMES = ("reference", "compressed")
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from nnmass.experiments import CompressionOutcome, difference_points, seed_count
 from nnmass.reporting.style import COLOURS, figure
+from nnmass.verification import CompressionOutcome, difference_points, seed_count
 
 _ROW = 1.0
 _NUDGE = 0.14

@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from nnmass.experiments import ImagenetPublished, PublishedGroup, PublishedRow, with_interval
+from nnmass.experiments import ImagenetPublished, PublishedGroup, PublishedRow
 from nnmass.prediction import MEASURES, QUANTITIES, Estimate, Ranking
 from nnmass.reporting.style import COLOURS, MARKERS, QUANTITY_LABELS, figure
 from nnmass.reporting.tables import TextTable
+from nnmass.verification import with_interval
 
 MEASURE_NAMES = {"spearman": "Spearman", "kendall": "Kendall", "r2": "R²"}
 _SHORT = {"nn_mass": "NN-Mass", "params": "params", "macs": "MACs"}

@@ -9,8 +9,7 @@ from scipy import stats
 from scipy.special import ndtri
 
 from nnmass.errors import InvalidValueError
-from nnmass.experiments import FEWEST_SEEDS, Measured, MeasuredDifference
-from nnmass.experiments.measured_difference import accuracy_interval
+from nnmass.verification import FEWEST_SEEDS, Measured, MeasuredDifference, accuracy_interval
 
 Z = stats.norm.ppf(0.975)
 SHARES = st.floats(0, 1)

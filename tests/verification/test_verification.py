@@ -6,9 +6,9 @@ import pytest
 
 from nnmass import DenseMLP, RunStore, TrainingConfig, compress, load_data
 from nnmass.errors import FitError
-from nnmass.experiments import CompressionOutcome, measured_verdict, verify
 from nnmass.prediction import Network, Origin, compare
 from nnmass.sweeps import data_label, plan_runs, stored_run
+from nnmass.verification import CompressionOutcome, measured_verdict, verify
 
 CONFIG = TrainingConfig(epochs=1, batch_size=32)
 

@@ -8,9 +8,9 @@ from nnmass.architectures import Specification
 from nnmass.data import Data, largest_share
 from nnmass.designing import Compression
 from nnmass.errors import FitError
-from nnmass.experiments.measured_difference import BoolArray, Measured, MeasuredDifference
 from nnmass.sweeps import RunStore, StoredRun, SweepProgress, data_label, plan_runs, run_sweep
 from nnmass.training import TrainingConfig
+from nnmass.verification.measured_difference import BoolArray, Measured, MeasuredDifference
 
 
 def verify(

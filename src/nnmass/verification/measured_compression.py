@@ -8,12 +8,12 @@ from pathlib import Path
 from nnmass.architectures import DenseMLP
 from nnmass.data import Data
 from nnmass.designing import Compression
-from nnmass.experiments.calibration import calibrate as fit_small_networks
-from nnmass.experiments.outcome import CompressionOutcome
-from nnmass.experiments.verification import verify as compare_both
 from nnmass.networks import Network
 from nnmass.sweeps import Run, RunStore, SweepProgress, data_label, stored_run
 from nnmass.training import TrainingConfig, train
+from nnmass.verification.calibration import calibrate as fit_small_networks
+from nnmass.verification.compression_outcome import CompressionOutcome
+from nnmass.verification.verify import verify as compare_both
 
 _KEY = 12  # characters of a run's key, in the name of its checkpoint
 

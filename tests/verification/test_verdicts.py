@@ -7,9 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nnmass
-from nnmass.experiments import FEWEST_SEEDS, Measured, MeasuredDifference, measured_verdict
-from nnmass.experiments.wording import better, interval_points, sign
 from nnmass.prediction import Estimate
+from nnmass.verification import (
+    FEWEST_SEEDS,
+    Measured,
+    MeasuredDifference,
+    better,
+    interval_points,
+    measured_verdict,
+    sign,
+)
 
 SHARES = st.lists(st.floats(0, 1), min_size=1, max_size=6)
 
@@ -91,8 +98,8 @@ def test_only_one_place_decides_what_an_interval_shows():
     """Sentences on measured differences elsewhere would have floors of their own, or none."""
     root = Path(nnmass.__file__).parent
     judges = re.compile(r"\b(low|high|least|most)\w* *[<>]=? *0\b|interval\w*\[[01]\] *[<>]=? *0\b")
-    rooms = [root / room for room in ("experiments", "reporting", "prediction", "cli")]
+    rooms = [root / room for room in ("verification", "experiments", "reporting", "prediction", "cli")]
     found_in = {
         path.name for room in rooms for path in room.rglob("*.py") if judges.search(path.read_text(encoding="utf-8"))
     }
-    assert found_in == {"wording.py"}
+    assert found_in == {"verdicts.py"}

@@ -2,8 +2,8 @@
 
 from typing import Literal, TypeAlias
 
-from nnmass.experiments.measured_difference import FEWEST_SEEDS, Interval, Measured, MeasuredDifference
 from nnmass.prediction import FEWEST_UNITS, Estimate
+from nnmass.verification.measured_difference import FEWEST_SEEDS, Interval, Measured, MeasuredDifference
 
 Sign: TypeAlias = Literal["above", "below", "open"]
 _ROUNDING = 1e-9

@@ -5,9 +5,9 @@ from typing import Any
 
 from nnmass.designing import Compression
 from nnmass.errors import FitError
-from nnmass.experiments.measured_difference import MeasuredDifference
 from nnmass.prediction import Comparison, Prediction
 from nnmass.representation import brief
+from nnmass.verification.measured_difference import MeasuredDifference
 
 
 @dataclass(frozen=True)

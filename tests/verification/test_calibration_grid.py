@@ -1,5 +1,5 @@
 from nnmass import DenseCNN, DenseMLP, compress
-from nnmass.experiments import calibration_grid
+from nnmass.verification import calibration_grid
 
 
 def test_networks_to_predict_from_are_other_networks_around_the_same_mass():
