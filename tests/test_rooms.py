@@ -25,6 +25,7 @@ FLOORS = (
     "devices",
     "database",
     "processes",
+    "libraries",
     "provenance",
     "prediction",  # a line through numbers: knows no network
     "topology",
@@ -32,7 +33,9 @@ FLOORS = (
     "latency",  # tables of measured milliseconds, read without PyTorch
     "designing",
     "networks",
+    "loading",
     "tracing",
+    "ranking",
     "timing",  # fills those tables
     "propagation",
     "data",
