@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from measuring import positive, ratios, save, seconds, show_targets, shown, spread, target
 from nnmass.data import ImageAugmentation, ImageStream, open_stream
-from nnmass.libraries import import_library
+from nnmass.tracing.libraries import import_library
 
 WIDTH, HEIGHT, CLASSES = 500, 375, 4
 LAYOUTS = ("folder", "tar", "parquet")

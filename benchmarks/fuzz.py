@@ -184,7 +184,7 @@ def _load_libraries() -> None:
     """Load once what every call would load."""
     import torch
 
-    from nnmass.libraries import import_library
+    from nnmass.tracing.libraries import import_library
 
     for name in ("timm", "torchvision", "onnx", "onnxruntime", "sklearn.datasets", "matplotlib.figure"):
         import_library(name)

@@ -22,10 +22,9 @@ import torch
 from nnmass import NNMassError
 from nnmass.atomic import write_json, write_text
 from nnmass.errors import RefusedError
-from nnmass.libraries import import_library
-from nnmass.loading import load_model
 from nnmass.provenance import provenance
-from nnmass.tracing import analyze
+from nnmass.tracing import analyze, load_model
+from nnmass.tracing.libraries import import_library
 
 COLUMNS = (
     *("model", "outcome", "module", "reason", "nn_mass", "nn_mass_every_layer", "density", "cells", "layers"),

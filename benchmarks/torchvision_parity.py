@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nnmass import MobileNetV2, ResNet, Specification
 from nnmass.atomic import write_json
-from nnmass.libraries import import_library
 from nnmass.provenance import provenance
+from nnmass.tracing.libraries import import_library
 
 RESNETS: dict[str, dict[str, int]] = {
     **{f"resnet{depth}": {"depth": depth} for depth in (18, 34, 50, 101, 152)},

@@ -16,8 +16,8 @@ import torchinfo
 from fvcore.nn import FlopCountAnalysis
 
 from measuring import positive, ratios, save, seconds, show_targets, spread, target
-from nnmass.libraries import import_library
 from nnmass.tracing import analyze
+from nnmass.tracing.libraries import import_library
 
 MODELS = (
     *("resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "densenet201", "mobilenetv2_100"),

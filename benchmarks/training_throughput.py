@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from measuring import positive, ratios, save, shown, spread
 from nnmass import DenseCNN, analyze
-from nnmass.libraries import import_library
 from nnmass.timing import peak_bytes
+from nnmass.tracing.libraries import import_library
 from published import load_model_zoo, seed_everything
 
 WIDTHS, DEPTH, MAX_SKIPS = (32, 64, 128), 16, (40, 80, 125)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import nnmass
-from nnmass import export, latency, loading, networks, tracing
+from nnmass import export, latency, networks, tracing
 from nnmass.errors import NNMassError, require_type
 
 SPEC = nnmass.DenseMLP(width=4, depth=5, max_skips=3, in_features=6)
@@ -36,7 +36,7 @@ CALLS = {
     "load_spec": nnmass.load_spec,
     "load_space": nnmass.load_space,
     "load_data": nnmass.load_data,
-    "load_model": loading.load_model,
+    "load_model": tracing.load_model,
     "analyze_source": tracing.analyze_source,
     "RunStore": lambda value: nnmass.RunStore(value, create=False),
     "LatencyTable": nnmass.LatencyTable.held_by,

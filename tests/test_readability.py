@@ -80,8 +80,7 @@ SPEC = nnmass.DenseMLP(width=8, depth=32, max_skips=20, in_features=64)
 def results(tmp_path):
     """One of each result."""
     from nnmass.data import load_data
-    from nnmass.loading import load_model
-    from nnmass.ranking import measure
+    from nnmass.tracing import load_model, measure
 
     data, model = load_data("digits"), load_model("torchvision:densenet121")
     report = nnmass.analyze(model.module, input_size=(1, 3, 224, 224))

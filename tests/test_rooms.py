@@ -25,7 +25,6 @@ FLOORS = (
     "devices",
     "database",
     "processes",
-    "libraries",
     "provenance",
     "prediction",  # a line through numbers: knows no network
     "topology",
@@ -33,9 +32,7 @@ FLOORS = (
     "latency",  # tables of measured milliseconds, read without PyTorch
     "designing",
     "networks",
-    "loading",
     "tracing",
-    "ranking",
     "timing",  # fills those tables
     "propagation",
     "data",

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nnmass import ResNet
-from nnmass.loading import load_model
+from nnmass.tracing import load_model
 
 TINY = """
 import torch

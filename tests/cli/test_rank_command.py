@@ -8,9 +8,8 @@ import time
 
 import pytest
 
-from nnmass.loading import load_model
-from nnmass.ranking import CAVEAT, RankedModel
-from nnmass.ranking.journal import Journal
+from nnmass.tracing import CAVEAT, RankedModel, load_model
+from nnmass.tracing.journal import Journal
 
 FILE = """
 import time
@@ -156,7 +155,7 @@ def test_ctrl_c_without_a_file_shows_what_is_finished(nnmass, monkeypatch):
         yield RankedModel(sources[0], "failed", reason="bad luck")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nnmass.ranking.measure_all", measured)
+    monkeypatch.setattr("nnmass.tracing.measure_all", measured)
     result = nnmass("rank", "timm:resnet18", "timm:resnet34")
     assert result.code == 130
     assert "failed: bad luck" in result.out

@@ -9,11 +9,10 @@ from nnmass import files
 from nnmass.cli import ranges
 from nnmass.data import images, layouts, left_out
 from nnmass.designing.spaces import limits
-from nnmass.loading import input_types, onnx_file
 from nnmass.memory import bytes_text
-from nnmass.ranking import published
 from nnmass.sweeps import plan
 from nnmass.topology import LARGEST
+from nnmass.tracing import input_types, onnx_file, published
 
 PAGE = (Path(__file__).parents[2] / "docs" / "trust.md").read_text()
 

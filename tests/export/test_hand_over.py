@@ -6,11 +6,11 @@ import onnxruntime
 import pytest
 import torch
 
-from nnmass import DenseCNN, DenseMLP, analyze, libraries, load_spec
+from nnmass import DenseCNN, DenseMLP, analyze, load_spec
 from nnmass.errors import CheckpointError, ExportError, InvalidValueError, ModelError
 from nnmass.export import FORMATS, export_onnx, export_program, formats, hand_over
 from nnmass.export.comparison import Comparison
-from nnmass.tracing import analyze_source
+from nnmass.tracing import analyze_source, libraries
 from nnmass.training import load_weights, save_weights
 
 handing = sys.modules[hand_over.__module__]

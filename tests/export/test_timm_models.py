@@ -8,7 +8,7 @@ from nnmass import CifarResNet, DenseCNN, DenseMLP, MobileNetV2, WideResNet
 from nnmass.errors import ExportError, InvalidValueError, SpecificationError
 from nnmass.export import timm_models
 from nnmass.export.comparison import Comparison, Stored
-from nnmass.libraries import import_library
+from nnmass.tracing.libraries import import_library
 
 IMAGES = {
     "densecnn": DenseCNN(widths=(4, 8), depth=4, max_skips=(5, 7), image_size=8),

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import nnmass
-from nnmass.loading import load_model
+from nnmass.tracing import load_model
 from nnmass.tracing.report import Report
 
 

@@ -11,9 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import nnmass
 from nnmass.errors import RefusedError
-from nnmass.loading import load_model
-from nnmass.ranking import measure
-from nnmass.tracing import trace
+from nnmass.tracing import load_model, measure, trace
 from nnmass.tracing.operator_costs import _COSTS, _multiplies
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 import nnmass
-from nnmass.loading import load_model
+from nnmass.tracing import load_model
 
 RESNETS = {
     "resnet18": {"depth": 18},

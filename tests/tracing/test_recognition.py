@@ -7,8 +7,7 @@ from torch import nn
 from nnmass import CifarResNet, DenseCNN, DenseMLP, MobileNetV2, ResNet, WideResNet
 from nnmass.errors import InvalidValueError, ModelError
 from nnmass.export import export_onnx, export_program
-from nnmass.loading import load_model
-from nnmass.tracing import recognise, specification_of
+from nnmass.tracing import load_model, recognise, specification_of
 
 
 class Wrapped(nn.Module):

@@ -11,9 +11,7 @@ from torch.nn import functional as F
 
 import nnmass
 from nnmass.errors import ModelError, RefusedError
-from nnmass.libraries import import_library
-from nnmass.loading import load_model
-from nnmass.tracing import reasons
+from nnmass.tracing import load_model, reasons
 
 SIZES = [(1, 32, 32), (2, 64, 64), (1, 8, 8), (2, 4, 4), (7, 4, 4), (1, 4, 32), (2, 24, 40), (1, 2, 2), (3, 1, 1)]
 """Batch, height and width; the networks below divide the latter by four, and most of them go on from there."""
@@ -302,14 +300,14 @@ def test_real_models_have_the_same_cells_in_any_surroundings(name, batch, sides,
 
 @pytest.mark.parametrize("name", ["deeplabv3_resnet50", "fcn_resnet50"])
 def test_segmentation_has_the_backbone_with_and_without_an_auxiliary_output(name):
-    models = import_library("torchvision.models.segmentation")
+    models = nnmass.tracing.libraries.import_library("torchvision.models.segmentation")
     for aux in (True, False):
         model = getattr(models, name)(weights=None, weights_backbone=None, aux_loss=aux)
         assert nnmass.analyze(model, (1, 3, 64, 64)).nn_mass == pytest.approx(9006.93, abs=0.01)
 
 
 def test_a_feature_pyramid_has_the_mass_of_its_backbone():
-    detection = import_library("torchvision.models.detection")
+    detection = nnmass.tracing.libraries.import_library("torchvision.models.detection")
     backbone = detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None).backbone
     report = nnmass.analyze(backbone, (1, 3, 64, 64))
     assert (round(report.nn_mass, 2), len(report.cells)) == (9006.93, 16)

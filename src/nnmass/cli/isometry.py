@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from nnmass.architectures import Specification
     from nnmass.data import Dataset
-    from nnmass.loading.loaded_model import LoadedModel
     from nnmass.propagation import ExpectedIsometry, Isometry, Mend
+    from nnmass.tracing.loaded_model import LoadedModel
 
 
 def isometry(

@@ -13,8 +13,8 @@ from nnmass.cli import options as o
 from nnmass.cli.output import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
-    from nnmass.ranking import RankedModel
-    from nnmass.ranking.journal import Journal
+    from nnmass.tracing import RankedModel
+    from nnmass.tracing.journal import Journal
 
 _INTERRUPTED = 130
 
@@ -53,10 +53,9 @@ def rank(
 
     Example: nnmass rank 'timm:mobilenetv2_*' --max-macs 500M --sort macs
     """
-    from nnmass.loading import model_names
-    from nnmass.ranking import PublishedAccuracies, of_unknown_cost, ranked, with_published, within
-    from nnmass.ranking.journal import Journal
     from nnmass.reporting import write_ranking
+    from nnmass.tracing import PublishedAccuracies, model_names, of_unknown_cost, ranked, with_published, within
+    from nnmass.tracing.journal import Journal
 
     if sort == "top1" and results is None:
         raise typer.BadParameter("top1 needs --results", param_hint="--sort")
@@ -86,7 +85,7 @@ def _measured(
     sources: Sequence[str], journal: "Journal | None", workers: int | None, **options: Any
 ) -> "tuple[list[RankedModel], bool]":
     """Rows, of all models unless Ctrl-C came before, and whether they are all."""
-    from nnmass.ranking import measure_all
+    from nnmass.tracing import measure_all
 
     rows = [] if journal is None else [row for row in journal.rows if row.model in set(sources)]
     known = {row.model for row in rows}
@@ -115,8 +114,8 @@ def _show(
     *,
     as_json: bool,
 ) -> None:
-    from nnmass.ranking import CAVEAT
     from nnmass.reporting import outcomes_line, ranking_rows
+    from nnmass.tracing import CAVEAT
 
     if as_json:
         left_out = {"left_out": len(rows) - len(kept), "of_unknown_cost": [row.to_dict() for row in unknown]}

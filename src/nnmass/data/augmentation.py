@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from nnmass.libraries import import_library
+from nnmass.tracing.libraries import import_library
 
 _SMALL = 64  # pixels: up to here images are cropped with padding, as CIFAR's are
 

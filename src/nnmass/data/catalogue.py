@@ -178,7 +178,7 @@ def _joined(parts: list[Split]) -> Split:
 
 
 def _download(name: str, root: Path) -> None:
-    from nnmass.libraries import import_library
+    from nnmass.tracing.libraries import import_library
 
     try:
         datasets = import_library("torchvision.datasets")

@@ -10,9 +10,8 @@ from nnmass import atomic
 from nnmass.errors import RefusedError, StoreError, WorkerError
 from nnmass.experiments.published_models import PublishedModel
 from nnmass.files import read_json
-from nnmass.loading import load_model
 from nnmass.processes import Died, in_processes, number_of_workers
-from nnmass.tracing import analyze
+from nnmass.tracing import analyze, load_model
 
 Outcome: TypeAlias = Literal["answered", "uninformative", "refused"]
 AnalysisProgress: TypeAlias = Callable[[int, int], None]

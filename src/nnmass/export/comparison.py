@@ -11,10 +11,10 @@ from torch.utils._pytree import tree_leaves
 
 from nnmass.errors import ExportError, InvalidValueError, first_line
 from nnmass.export.calibration import calibrated
-from nnmass.loading.input_types import InputType
 from nnmass.plain_text import plain
 from nnmass.timing.engines import evaluation
 from nnmass.timing.inputs import random_inputs
+from nnmass.tracing.input_types import InputType
 
 TOLERANCE = 1e-4
 """Largest deviation of an exported network's outputs, relative to how much each output varies with the inputs."""

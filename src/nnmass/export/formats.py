@@ -18,8 +18,8 @@ from torch import nn
 from nnmass import atomic
 from nnmass.errors import ExportError, require_type
 from nnmass.export.comparison import Comparison, Function, Stored, Tensors, said
-from nnmass.libraries import import_library
-from nnmass.loading.input_types import InputType
+from nnmass.tracing.input_types import InputType
+from nnmass.tracing.libraries import import_library
 
 _ONNX_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 

@@ -24,8 +24,8 @@ from nnmass.export.formats import (
     weights_bytes,
 )
 from nnmass.export.standalone import standalone_code, stored_code
-from nnmass.loading.input_types import InputType
 from nnmass.networks import build
+from nnmass.tracing.input_types import InputType
 from nnmass.training import load_weights
 
 Format: TypeAlias = Literal["json", "safetensors", "code", "onnx", "pt2"]

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from nnmass.architectures import POOLED, Specification, load_spec, spec_from_dict
 from nnmass.errors import InvalidValueError, ModelError
-from nnmass.libraries import import_library
 from nnmass.networks import DenseCNNNetwork, MobileNetV2Network, build
 from nnmass.networks.residual import ResidualNetwork
+from nnmass.tracing.libraries import import_library
 
 _FAMILIES = ("densecnn", "mobilenetv2", "resnet", "cifarresnet", "wideresnet")
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import get_args
 
 from nnmass import atomic
-from nnmass.ranking.rank import Outcome, RankedModel
 from nnmass.reporting.tables import TextTable
+from nnmass.tracing.ranking import Outcome, RankedModel
 
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 

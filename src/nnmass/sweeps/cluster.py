@@ -14,10 +14,10 @@ import torch
 from nnmass.claims import Claims
 from nnmass.data import Data
 from nnmass.errors import ClusterError, InvalidValueError, first_line
-from nnmass.libraries import import_library
 from nnmass.sweeps.jobs import Job, train_job
 from nnmass.sweeps.processes import Count
 from nnmass.sweeps.store import RunStore, StoredRun
+from nnmass.tracing.libraries import import_library
 
 _POLL = 0.5  # seconds
 _ANSWER = 5.0  # seconds

@@ -15,8 +15,6 @@ from nnmass.architectures import Specification
 from nnmass.architectures.files import is_specification, read_specification
 from nnmass.errors import InvalidValueError, ModelError
 from nnmass.latency import Conditions, LatencyTable, Prediction, Timing, blocks_of
-from nnmass.loading import load_model
-from nnmass.loading.input_types import InputType
 from nnmass.memory import require_memory
 from nnmass.representation import brief
 from nnmass.timing.engines import evaluation
@@ -24,7 +22,8 @@ from nnmass.timing.inputs import random_inputs
 from nnmass.timing.measure import SECONDS, Progress, fill_table, measure_latency, yardstick_of
 from nnmass.timing.memory import peak_bytes
 from nnmass.timing.norms import settled
-from nnmass.tracing import recognise
+from nnmass.tracing import load_model, recognise
+from nnmass.tracing.input_types import InputType
 
 Shapes: TypeAlias = Sequence[tuple[int, ...]]
 _HINT = "give --image-size or --input-size"

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from nnmass.errors import InvalidValueError, ModelError, first_line
 from nnmass.latency import Conditions
-from nnmass.libraries import import_library
-from nnmass.loading.input_types import InputType
 from nnmass.plain_text import plain
 from nnmass.processes import cores
 from nnmass.provenance import processor
 from nnmass.timing.inputs import random_inputs
+from nnmass.tracing.input_types import InputType
+from nnmass.tracing.libraries import import_library
 
 Engine: TypeAlias = Literal["eager", "compile", "onnxruntime"]
 Call: TypeAlias = Callable[[], object]

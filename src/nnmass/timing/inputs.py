@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nnmass.loading.input_types import InputType, checked_size, checked_types
 from nnmass.memory import require_memory
+from nnmass.tracing.input_types import InputType, checked_size, checked_types
 
 
 def random_inputs(

@@ -8,11 +8,11 @@ from torch import nn
 from nnmass.architectures import Specification
 from nnmass.errors import InvalidValueError
 from nnmass.latency import PASSES, Block, Conditions, LatencyTable, Timing
-from nnmass.loading.input_types import InputType
 from nnmass.timing.engines import Call, prepared, threads_set
 from nnmass.timing.modules import module_of
 from nnmass.timing.norms import settled
 from nnmass.timing.yardstick import Yardstick, in_turn
+from nnmass.tracing.input_types import InputType
 
 Progress = Callable[[int, int], None]
 """Told of what is done and of all there is to do."""

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nnmass.loading.input_types import InputType
 from nnmass.timing.engines import evaluation
 from nnmass.timing.inputs import random_inputs
+from nnmass.tracing.input_types import InputType
 
 
 def settled(

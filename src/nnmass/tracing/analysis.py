@@ -6,9 +6,9 @@ from torch import nn
 
 from nnmass.architectures import Specification
 from nnmass.errors import InvalidValueError, RefusedError
-from nnmass.loading.input_types import InputType, checked_sizes
 from nnmass.topology import Projection, search_cells
 from nnmass.tracing import reasons
+from nnmass.tracing.input_types import InputType, checked_sizes
 from nnmass.tracing.report import Report, Skipped
 from nnmass.tracing.trace import UNCOUNTED, Trace, trace, uncounted_text
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from nnmass.errors import ModelError
-from nnmass.loading.construction import random_states, random_states_kept
-from nnmass.loading.without_memory import LARGEST_CONSTANT
+from nnmass.tracing.construction import random_states, random_states_kept
 from nnmass.tracing.keeping import contents_kept, flags_kept
+from nnmass.tracing.without_memory import LARGEST_CONSTANT
 
 
 @contextmanager

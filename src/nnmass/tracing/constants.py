@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from nnmass.loading.without_memory import on_meta, run_on_meta, tensors_of
+from nnmass.tracing.without_memory import on_meta, run_on_meta, tensors_of
 
 
 class Constants:

@@ -12,13 +12,13 @@ from torch import nn
 from nnmass.architectures import Specification
 from nnmass.architectures.files import is_specification, projection_of, read_specification
 from nnmass.errors import InvalidValueError, ModelError
-from nnmass.loading.input_types import InputType
-from nnmass.loading.loaded_model import InputSizes, LoadedModel
-from nnmass.loading.sources import load_model
 from nnmass.topology import Projection
 from nnmass.tracing.analysis import analyze
+from nnmass.tracing.input_types import InputType
+from nnmass.tracing.loaded_model import InputSizes, LoadedModel
 from nnmass.tracing.recognition import recognise
 from nnmass.tracing.report import Report
+from nnmass.tracing.sources import load_model
 from nnmass.tracing.wrong_inputs import ChannelsError
 
 _HINT = "give a size for each input (--input-size 1,3,224,224; token ids: --input-size 1,128:int)"

@@ -18,11 +18,11 @@ from nnmass.architectures import (
 )
 from nnmass.architectures.mobilenet_v2 import PUBLISHED_STAGES, make_divisible
 from nnmass.errors import ModelError, RefusedError
-from nnmass.loading.construction import random_states_kept, without_memory
-from nnmass.loading.input_types import checked_sizes
 from nnmass.topology import find_cells
 from nnmass.topology.graph import Node
 from nnmass.topology.graph_cell import GraphCell
+from nnmass.tracing.construction import random_states_kept, without_memory
+from nnmass.tracing.input_types import checked_sizes
 from nnmass.tracing.trace import Trace, trace
 
 FAMILIES = ("DenseMLP", "DenseCNN", "ResNet", "CifarResNet", "WideResNet", "MobileNetV2")

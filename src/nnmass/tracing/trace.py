@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from nnmass.errors import InvalidValueError, ModelError, NNMassError, RefusedError, first_line
-from nnmass.loading.input_types import InputType, checked_size, checked_types
-from nnmass.loading.without_memory import KnownNumbers, needs_numbers
 from nnmass.plain_text import plain
 from nnmass.representation import brief
 from nnmass.topology.graph import LayerGraph, Node
 from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath, borrowed
+from nnmass.tracing.input_types import InputType, checked_size, checked_types
 from nnmass.tracing.layout import fresh
 from nnmass.tracing.operators import handler_of
 from nnmass.tracing.tracer import DataDependentError, Tracer, operand
+from nnmass.tracing.without_memory import KnownNumbers, needs_numbers
 from nnmass.tracing.wrong_inputs import IntegersWanted, check_inputs
 
 INTEGERS_HINT = "for whole numbers give dtypes=[torch.long], on the command line --input-size 1,128:int"

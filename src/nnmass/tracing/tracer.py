@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nnmass.errors import ModelError, ResourceError
-from nnmass.loading.without_memory import Budget, needs_numbers, run_on_constants, run_on_meta, tensors_of
 from nnmass.topology.graph import Channels, Kind, Node, Operand
 from nnmass.tracing import reasons
 from nnmass.tracing.borrowing import ModulePath
@@ -20,6 +19,7 @@ from nnmass.tracing.grids import Grids
 from nnmass.tracing.layout import MixedError, Value, unknown, view
 from nnmass.tracing.operator_costs import macs_of
 from nnmass.tracing.views import Views, same_numbers
+from nnmass.tracing.without_memory import Budget, needs_numbers, run_on_constants, run_on_meta, tensors_of
 
 Handler = Callable[["Tracer", "Call"], Value | Sequence[Value | None] | None]
 RECURRENT_MODULES = (nn.RNNBase, nn.RNNCellBase)

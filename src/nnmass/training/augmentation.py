@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nnmass.errors import DataError
-from nnmass.libraries import import_library
+from nnmass.tracing.libraries import import_library
 from nnmass.training.config import TrainingConfig
 
 _SHIFT = 4  # pixels

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from nnmass import atomic
-from nnmass.libraries import import_library
+from nnmass.tracing.libraries import import_library
 
 Row: TypeAlias = dict[str, float]
 

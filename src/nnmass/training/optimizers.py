@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from nnmass.errors import InvalidValueError, first_line
-from nnmass.libraries import import_library
 from nnmass.plain_text import plain
+from nnmass.tracing.libraries import import_library
 from nnmass.training.config import TrainingConfig
 
 Schedule: TypeAlias = Callable[[int], None]

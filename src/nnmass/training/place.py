@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nnmass.devices import find_device
 from nnmass.errors import InvalidValueError
-from nnmass.libraries import import_library
+from nnmass.tracing.libraries import import_library
 from nnmass.training.config import Precision
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}

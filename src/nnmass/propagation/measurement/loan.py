@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from nnmass.errors import ModelError
-from nnmass.loading.construction import random_states_kept
+from nnmass.tracing.construction import random_states_kept
 from nnmass.tracing.keeping import contents_kept
 
 _OPAQUE = (type, ModuleType, FunctionType, MethodType, nn.Module, str, bytes, int, float, complex, bool, type(None))
