@@ -112,6 +112,16 @@ def test_answers_belong_to_the_run_that_was_there_first(store):
     assert np.array_equal(found[second.key], second.answers)
 
 
+def test_a_run_whose_row_was_taken_out_is_added_with_its_new_answers(store):
+    first, second = answered(2)
+    store.add([first, second])
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("DELETE FROM runs WHERE key = ?", [first.key])
+    again = replace(first, test_accuracy=int((~first.answers).sum()) / 13, answers=~first.answers)
+    store.add([again])
+    assert np.array_equal(store.answers([first.key])[first.key], ~first.answers)
+
+
 @pytest.mark.parametrize(
     "change", ["bits = x'ff'", "bits = zeroblob(2)", "bits = 'text'", "samples = 12", "samples = -1", "samples = 1e300"]
 )

@@ -142,7 +142,9 @@ class RunStore:
                 if added and run.answers is not None:
                     connection.execute(_ANSWERS)
                     packed = np.packbits(run.answers).tobytes()
-                    connection.execute("INSERT INTO answers VALUES (?, ?, ?)", [run.key, len(run.answers), packed])
+                    connection.execute(
+                        "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", [run.key, len(run.answers), packed]
+                    )
 
     def answers(self, keys: Sequence[str]) -> dict[str, npt.NDArray[np.bool_]]:
         """By run, which samples of the test part it classified rightly; runs of which that was not kept are left out.
