@@ -21,10 +21,10 @@ from nnmass.export.formats import (
     stored_onnx,
     stored_program,
     stored_weights,
-    weights_bytes,
 )
 from nnmass.export.hand_over import json_bytes
 from nnmass.export.standalone import stored_code
+from nnmass.training import weights_bytes
 
 VANISHING = MobileNetV2(image_size=32)
 """Drawn weights: outputs of 1e-9."""

@@ -116,7 +116,7 @@ def design(
     if mass_of is not None and (min_mass is not None or max_mass is not None):
         raise typer.BadParameter("give --mass-of, or --min-mass and --max-mass", param_hint="--mass-of")
     chosen = space_of(space)
-    for name in {"image_size", "in_features"} - set(type(chosen).model_fields):
+    for name in sorted({"image_size", "in_features"} - set(type(chosen).model_fields)):
         o.refuse(context, {name}, f"is not for a {chosen.family}")
     chosen = with_constants(chosen, image_size=image_size, num_classes=classes, in_features=in_features)
     if write_space is not None:

@@ -10,13 +10,12 @@ from typer.exceptions import TyperException
 
 from nnmass.cli import destinations
 from nnmass.cli import options as o
+from nnmass.cli.interruption import EXIT_CODE
 from nnmass.cli.output import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from nnmass.tracing import RankedModel
     from nnmass.tracing.journal import Journal
-
-_INTERRUPTED = 130
 
 
 def rank(
@@ -133,5 +132,5 @@ def _show(
 def _tell_how_to_go_on(done: int, total: int, csv: Path | None) -> None:
     kept = f"{csv} holds them, and the same command goes on from there" if csv else "--csv FILE keeps what is finished"
     error = TyperException(f"interrupted after {done} of {total} models; {kept}")
-    error.exit_code = _INTERRUPTED
+    error.exit_code = EXIT_CODE
     raise error

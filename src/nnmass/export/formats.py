@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import nn
 
 from nnmass import atomic
@@ -152,11 +152,6 @@ def program_bytes(comparison: Comparison, where: object) -> bytes:
         program = torch.export.export(network, tuple(inputs), dynamic_shapes=_free_batch(network, len(inputs)))
         torch.export.save(program, buffer)
     return buffer.getvalue()
-
-
-def weights_bytes(network: nn.Module) -> bytes:
-    """The state of a network, links included, as safetensors; shared tensors are written once for each name."""
-    return save({name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()})
 
 
 def stored_onnx(content: bytes) -> Stored:

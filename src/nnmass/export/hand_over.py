@@ -21,12 +21,11 @@ from nnmass.export.formats import (
     stored_onnx,
     stored_program,
     stored_weights,
-    weights_bytes,
 )
 from nnmass.export.standalone import standalone_code, stored_code
 from nnmass.networks import build
 from nnmass.tracing.input_types import InputType
-from nnmass.training import load_weights
+from nnmass.training import load_weights, weights_bytes
 
 Format: TypeAlias = Literal["json", "safetensors", "code", "onnx", "pt2"]
 FORMATS: tuple[Format, ...] = get_args(Format)

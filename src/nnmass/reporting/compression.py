@@ -19,7 +19,7 @@ from nnmass.reporting.style import COLOURS, QUANTITY_LABELS, picture
 from nnmass.reporting.tables import TextTable, comparison_rows
 from nnmass.reporting.topology import topology_figure
 from nnmass.tracing import analyze
-from nnmass.training import stored_weights
+from nnmass.training import weights_bytes
 from nnmass.verification import CompressionOutcome, accuracy_percent, interval_points, measured_verdict, seed_count
 
 NAMES = ("reference", "compressed")
@@ -103,7 +103,7 @@ def write_compression(
     values = {**fixed.to_dict(), **extra}
     sections = _sections(fixed)
     page = render_page("Compressed at equal NN-Mass", summary(fixed), sections, extra)
-    files = {"compressed.json": model.spec.to_text().encode(), "weights.safetensors": stored_weights(model)}
+    files = {"compressed.json": model.spec.to_text().encode(), "weights.safetensors": weights_bytes(model)}
     for section in sections:
         if section.drawn is not None:
             files[f"{section.heading.lower().replace(' ', '-')}.png"] = picture(section.drawn, "png")

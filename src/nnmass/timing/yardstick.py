@@ -2,9 +2,8 @@
 
 Whatever else a machine does only slows what is timed, and comes and goes.  Runs during which the operating system gave
 the core to something else are left out.  A call is timed in several series, until the two fastest agree; what is stated
-lies between them, and is never less than what was measured by more than a bounded
-correction: processors change their clock, and a fixed convolution, timed beside the series of a latency table, tells by
-how much.
+lies between them, and is never less than what was measured by more than a bounded correction: processors change their
+clock, and a fixed convolution, timed beside the series of a latency table, tells by how much.
 """
 
 import time

@@ -6,7 +6,7 @@ from nnmass.faces import on_demand
 
 if TYPE_CHECKING:
     from nnmass.training.batches import check_fits
-    from nnmass.training.checkpoint import load_weights, save_weights, stored_weights
+    from nnmass.training.checkpoint import load_weights, save_weights, weights_bytes
     from nnmass.training.config import TrainingConfig, default_config
     from nnmass.training.cost import training_macs
     from nnmass.training.loop import DivergedError, Progress, train
@@ -28,10 +28,10 @@ __all__ = [
     "is_first",
     "load_weights",
     "save_weights",
-    "stored_weights",
     "train",
     "train_stacked",
     "training_macs",
+    "weights_bytes",
 ]
 
 __getattr__ = on_demand(__name__)

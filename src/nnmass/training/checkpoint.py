@@ -166,12 +166,12 @@ def _number(value: Any) -> float | int | None:
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> Path:
     """Write the state dict, links included, as safetensors."""
-    return atomic.write_bytes(path, stored_weights(model))
+    return atomic.write_bytes(path, weights_bytes(model))
 
 
-def stored_weights(model: nn.Module) -> bytes:
-    """What `save_weights` writes."""
-    return save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+def weights_bytes(model: nn.Module) -> bytes:
+    """What `save_weights` writes; shared tensors are written once for each name."""
+    return save({name: tensor.detach().clone().contiguous() for name, tensor in model.state_dict().items()})
 
 
 def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnmass.architectures import Specification
 from nnmass.data import Data, largest_share
 from nnmass.designing import Compression
 from nnmass.errors import FitError
@@ -42,7 +41,11 @@ def verify(
     """
     specs = [compression.reference, compression.spec]
     run_sweep(specs, data, store, config, seeds=range(seeds), workers=workers, progress=progress)
-    reference, compressed = (_rows(spec, data, store, config, seeds) for spec in specs)
+    held = {row.key: row for row in store.runs()}
+    label = data_label(data)
+    reference, compressed = (
+        [held[run.key] for run in plan_runs([spec], seeds=range(seeds), data=label, config=config)] for spec in specs
+    )
     finished = [k for k in range(seeds) if reference[k].status == compressed[k].status == "finished"]
     if not finished:
         raise FitError(
@@ -58,11 +61,6 @@ def verify(
     return MeasuredDifference(
         of_reference, of_compressed, answers=_answers(store, kept), left_out=seeds - len(finished)
     )
-
-
-def _rows(spec: Specification, data: Data, store: RunStore, config: TrainingConfig, seeds: int) -> list[StoredRun]:
-    rows = {row.key: row for row in store.runs()}
-    return [rows[run.key] for run in plan_runs([spec], seeds=range(seeds), data=data_label(data), config=config)]
 
 
 def _diverged(rows: Sequence[StoredRun]) -> int:
